@@ -1,0 +1,164 @@
+package clientauth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// assertionLife is how long a client assertion is good for. It is used at once;
+// the minute allows for clocks that differ.
+const assertionLife = time.Minute
+
+// Key is a private key that signs client assertions. It prints as its key ID.
+type Key struct {
+	id     string
+	alg    jose.SignatureAlgorithm
+	signer jose.Signer
+	public jose.JSONWebKey
+}
+
+// ParseKey reads a private key from PEM (PKCS #8, PKCS #1 or SEC 1) or from a
+// JWK. RSA of at least 2,048 bits, the P-256, P-384 and P-521 curves and Ed25519
+// are taken. id is the "kid" of the assertions; when empty it is the JWK's own,
+// or else its thumbprint (RFC 7638). Errors never show key material.
+func ParseKey(data []byte, id string) (*Key, error) {
+	priv, own, err := readPrivate(data)
+	if err != nil {
+		return nil, fmt.Errorf("read client key: %w", err)
+	}
+	alg, err := algorithm(priv)
+	if err != nil {
+		return nil, fmt.Errorf("read client key: %w", err)
+	}
+	if id == "" {
+		id = own
+	}
+	pub := jose.JSONWebKey{Key: priv.Public(), Algorithm: string(alg), Use: "sig"}
+	if id == "" {
+		sum, err := pub.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, errors.New("read client key: no thumbprint for this kind of key")
+		}
+		id = base64.RawURLEncoding.EncodeToString(sum)
+	}
+	pub.KeyID = id
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: priv, KeyID: id}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, errors.New("read client key: this kind of key cannot sign")
+	}
+	return &Key{id: id, alg: alg, signer: signer, public: pub}, nil
+}
+
+// ID returns the key ID that assertions carry.
+func (k *Key) ID() string { return k.id }
+
+// Algorithm returns the JWS algorithm, for example "ES256".
+func (k *Key) Algorithm() string { return string(k.alg) }
+
+// Public returns the public half as a JWK, for registration.
+func (k *Key) Public() jose.JSONWebKey { return k.public }
+
+// Format implements fmt.Formatter: a key shows its ID only.
+func (k *Key) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[key %q]", k.id) }
+
+func readPrivate(data []byte) (key crypto.Signer, id string, err error) {
+	if block, _ := pem.Decode(data); block != nil {
+		key, err := readPEM(block)
+		return key, "", err
+	}
+	var jwk jose.JSONWebKey
+	if err := jwk.UnmarshalJSON(data); err != nil {
+		return nil, "", errors.New("neither PEM nor a JWK")
+	}
+	if signer, ok := jwk.Key.(crypto.Signer); ok && jwk.Valid() {
+		return signer, jwk.KeyID, nil
+	}
+	return nil, "", errors.New("the JWK is not a private key")
+}
+
+func readPEM(block *pem.Block) (crypto.Signer, error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		if k, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			if signer, ok := k.(crypto.Signer); ok {
+				return signer, nil
+			}
+		}
+	case "RSA PRIVATE KEY":
+		if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+			return k, nil
+		}
+	case "EC PRIVATE KEY":
+		if k, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+			return k, nil
+		}
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("the key is encrypted; give an unencrypted one")
+	}
+	return nil, fmt.Errorf("no usable private key in the PEM block %q", block.Type)
+}
+
+func algorithm(k crypto.Signer) (jose.SignatureAlgorithm, error) {
+	switch k := k.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < 2048 {
+			return "", fmt.Errorf("an RSA key of %d bits is too short, 2048 are needed", k.N.BitLen())
+		}
+		return jose.RS256, nil
+	case *ecdsa.PrivateKey:
+		switch k.Curve {
+		case elliptic.P256():
+			return jose.ES256, nil
+		case elliptic.P384():
+			return jose.ES384, nil
+		case elliptic.P521():
+			return jose.ES512, nil
+		}
+	case ed25519.PrivateKey:
+		return jose.EdDSA, nil
+	}
+	return "", errors.New("RSA, P-256, P-384, P-521 and Ed25519 keys are supported, this is another one")
+}
+
+// assertion makes a client assertion for one request (RFC 7523 section 3). It
+// names one audience only, so that no other server can be shown it.
+func (c Client) assertion(endpoint string) (string, error) {
+	aud := c.Audience
+	switch aud {
+	case "", AudienceIssuer:
+		aud = c.Issuer
+	case AudienceTokenEndpoint:
+		aud = endpoint
+	}
+	if aud == "" {
+		return "", errors.New("private_key_jwt needs the authorization server's issuer")
+	}
+	now := time.Now
+	if c.Now != nil {
+		now = c.Now
+	}
+	jti := make([]byte, 16)
+	if _, err := io.ReadFull(rand.Reader, jti); err != nil {
+		return "", err
+	}
+	return jwt.Signed(c.Key.signer).Claims(map[string]any{
+		"iss": c.ID, "sub": c.ID, "aud": aud,
+		"jti": base64.RawURLEncoding.EncodeToString(jti),
+		"iat": now().Unix(), "exp": now().Add(assertionLife).Unix(),
+	}).Serialize()
+}

@@ -1,0 +1,160 @@
+// Package endpoint makes the one request that every OAuth grant is made of: a
+// form posted to an endpoint by an authenticated client, answered by one JSON
+// object (RFC 6749 sections 3.2, 5.1 and 5.2; RFC 7009 section 2).
+//
+// What the grant means is the caller's business. This package sees to it that
+// the answer is an answer: of bounded size, one JSON object with every name
+// once, from the endpoint itself and not from wherever it redirects to.
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/strictjson"
+	"github.com/mcpauth/mcpauth/pkg/clientauth"
+)
+
+// MaxAnswer is the largest answer that is read, in bytes (rule X1, attack S25).
+const MaxAnswer = 256 << 10
+
+// Request is one post of a form.
+type Request struct {
+	URL    string
+	Form   url.Values
+	Client clientauth.Client // its Method must be chosen; see clientauth.Client.Choose
+}
+
+// Answer is a JSON object with status 200. Its members are read one by one, by
+// exact name; a member of another type than asked for is an error.
+type Answer struct {
+	members strictjson.Object
+
+	// Date is the server's clock, zero when it did not tell.
+	Date time.Time
+
+	// Note is a departure from the standard that was tolerated, or empty.
+	Note string
+}
+
+// Text returns a string member, empty when it is absent or null.
+func (a Answer) Text(name string) (string, error) { return a.members.Text(name) }
+
+// Has reports whether a member is there and not null.
+func (a Answer) Has(name string) bool { return a.members.Has(name) }
+
+// Seconds returns a length of time in seconds, given as a number or as a
+// numeric string; ok is false when it is absent or null.
+func (a Answer) Seconds(name string) (d time.Duration, ok bool, err error) {
+	return a.members.Seconds(name)
+}
+
+// Post sends the form and returns the answer. Errors are an *Error when the
+// server answered something else than success, and otherwise what the HTTP
+// client returned. Neither holds any part of the form or of the body, but for
+// the members that Error has.
+//
+// Post never follows a redirect, whatever the HTTP client would do: 307 and 308
+// would send the form's secrets elsewhere. It does not check that the URL is the
+// right one for the secrets in the form. A nil client means http.DefaultClient.
+func Post(ctx context.Context, client *http.Client, r Request) (Answer, error) {
+	resp, err := send(ctx, client, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
+	if err != nil {
+		return Answer{}, fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
+	}
+	date, _ := http.ParseTime(resp.Header.Get("Date"))
+	if len(body) > MaxAnswer {
+		return Answer{}, &Error{Endpoint: bare(r.URL), Status: resp.StatusCode, Strange: "an answer that is too large", Date: date}
+	}
+	members, jsonErr := strictjson.Parse(body)
+	if resp.StatusCode != http.StatusOK || jsonErr != nil {
+		return Answer{}, refusal(r.URL, resp, members, jsonErr, body, date)
+	}
+	// A server may say 200 and mean no, as products whose other interfaces do so
+	// are seen to do (quirk table 3.2).
+	if code, err := members.Text("error"); err == nil && code != "" && !members.Has("access_token") {
+		return Answer{}, refusal(r.URL, resp, members, nil, body, date)
+	}
+	a := Answer{members: members, Date: date}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" {
+		a.Note = fmt.Sprintf("the answer has the content type %q", kind)
+	}
+	return a, nil
+}
+
+// Revoke posts a revocation request (RFC 7009). A server that does not know the
+// token answers 200 as well, and the body of a 200 means nothing.
+func Revoke(ctx context.Context, client *http.Client, r Request) error {
+	resp, err := send(ctx, client, r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
+	}
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	members, jsonErr := strictjson.Parse(body)
+	return refusal(r.URL, resp, members, jsonErr, body, time.Time{})
+}
+
+func send(ctx context.Context, client *http.Client, r Request) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, nil)
+	if err != nil {
+		return nil, fmt.Errorf("post to the endpoint: %q is not a URL", bare(r.URL))
+	}
+	form := url.Values{}
+	for name, values := range r.Form {
+		form[name] = values
+	}
+	if err := r.Client.Apply(req, form); err != nil {
+		return nil, err
+	}
+	body := form.Encode()
+	req.Body = io.NopCloser(strings.NewReader(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+
+	if client == nil {
+		client = http.DefaultClient
+	}
+	stay := *client
+	stay.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := stay.Do(req)
+	if err != nil {
+		// url.Error repeats the URL; its query never holds a secret here, but the
+		// text is shorter without it.
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("ask %s: %w", bare(r.URL), err)
+	}
+	return resp, nil
+}
+
+// bare is a URL without user, query and fragment, for error texts.
+func bare(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "an unreadable URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

@@ -1,0 +1,117 @@
+package endpoint
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/strictjson"
+)
+
+// Error is an endpoint's refusal (RFC 6749 section 5.2), or an answer that is
+// none. Its text names the endpoint, the status and the code. What the server
+// wrote for people is in Description and URI and never in the text: it is a
+// stranger's, up to 256 KiB long, and must be cleaned before a terminal sees it.
+type Error struct {
+	Endpoint string // URL without query
+	Status   int    // HTTP status
+	Code     string // the "error" member; empty when the answer was no OAuth error
+
+	Description string // "error_description", not cleaned
+	URI         string // "error_uri", not cleaned; never open it unasked
+
+	// ACRValues and MaxAge say which sign-in insufficient_user_authentication
+	// asks for (RFC 9470 section 3). MaxAge is negative when it is not stated.
+	ACRValues string
+	MaxAge    time.Duration
+
+	// RetryAfter is the wait that a 429 or 503 asks for, zero when it does not.
+	RetryAfter time.Duration
+
+	// Strange says what came instead of an OAuth answer, for example "a web
+	// page", and is empty otherwise.
+	Strange string
+
+	Date time.Time // the server's clock, zero when it did not tell
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Code != "":
+		return fmt.Sprintf("%s answered %q (HTTP %d)", e.Endpoint, short(e.Code), e.Status)
+	case e.Strange != "":
+		return fmt.Sprintf("%s answered with %s (HTTP %d)", e.Endpoint, e.Strange, e.Status)
+	}
+	return fmt.Sprintf("%s answered HTTP %d", e.Endpoint, e.Status)
+}
+
+// Temporary reports whether the same request may succeed later: the server is
+// overloaded, broken or being repaired.
+func (e *Error) Temporary() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
+		e.Status >= 500 && e.Code != "invalid_grant" || e.Code == "temporarily_unavailable"
+}
+
+func refusal(url string, resp *http.Response, members strictjson.Object, jsonErr error, body []byte, date time.Time) *Error {
+	e := &Error{Endpoint: bare(url), Status: resp.StatusCode, MaxAge: -1, Date: date, RetryAfter: retryAfter(resp, date)}
+	if jsonErr == nil {
+		// A member of a wrong type reads as absent: the refusal stands anyway.
+		e.Code, _ = members.Text("error")
+		e.Description, _ = members.Text("error_description")
+		e.URI, _ = members.Text("error_uri")
+		e.ACRValues, _ = members.Text("acr_values")
+		if d, ok, err := members.Seconds("max_age"); ok && err == nil {
+			e.MaxAge = d
+		}
+	}
+	if e.Code == "" {
+		e.Strange = strange(resp, jsonErr, body)
+	}
+	return e
+}
+
+func strange(resp *http.Response, jsonErr error, body []byte) string {
+	head := bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 512)]))
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return "a redirect"
+	case bytes.HasPrefix(head, []byte("<!doctype html")), bytes.HasPrefix(head, []byte("<html")),
+		strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
+		return "a web page"
+	case len(head) == 0:
+		return "an empty answer"
+	case jsonErr != nil:
+		return "something unusable (" + jsonErr.Error() + ")"
+	}
+	return "JSON without an error code"
+}
+
+// retryAfter reads both forms of RFC 9110 section 10.2.3. A day is more than
+// anybody waits, and keeps absurd values from overflowing.
+func retryAfter(resp *http.Response, date time.Time) time.Duration {
+	const most = 24 * time.Hour
+	v := strings.TrimSpace(resp.Header.Get("Retry-After"))
+	if n, err := strconv.ParseUint(v, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, most)
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		if date.IsZero() {
+			date = time.Now()
+		}
+		return min(max(at.Sub(date), 0), most)
+	}
+	if v != "" && strings.Trim(v, "0123456789") == "" { // digits beyond 32 bits
+		return most
+	}
+	return 0
+}
+
+func short(s string) string {
+	if r := []rune(s); len(r) > 64 {
+		return string(r[:64]) + "…"
+	}
+	return s
+}
