@@ -1,0 +1,226 @@
+package discover
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/mcpauth/mcpauth/internal/strictjson"
+)
+
+// ServerMetadata is what an authorization server or an identity provider says
+// about itself (RFC 8414 section 2, OpenID Connect Discovery section 3). A nil
+// list, "" and false mean that it did not say. Issuer and TokenEndpoint are
+// always there; whatever else is needed, the caller asks for.
+type ServerMetadata struct {
+	Issuer                      string // identical to the one asked for
+	AuthorizationEndpoint       string
+	TokenEndpoint               string
+	JWKSURI                     string
+	RevocationEndpoint          string
+	EndSessionEndpoint          string
+	DeviceAuthorizationEndpoint string
+	RegistrationEndpoint        string
+
+	GrantTypes    []string
+	GrantProfiles []string // authorization_grant_profiles_supported; absence proves nothing
+	// TokenEndpointAuthMethods is client_secret_basic when the server did not
+	// say (RFC 8414 section 2); then TokenEndpointAuthMethodsStated is false.
+	TokenEndpointAuthMethods       []string
+	TokenEndpointAuthMethodsStated bool
+	TokenEndpointAuthSigningAlgs   []string
+	ScopesSupported                []string
+	CodeChallengeMethods           []string
+	CodeChallengeMethodsStated     bool
+	IDTokenSigningAlgs             []string
+	IdentityChainingTokenTypes     []string // identity_chaining_requested_token_types_supported
+
+	IssParameterSupported    bool // RFC 9207
+	ClientIDMetadataDocument bool
+
+	// TokenEndpointForeign: the token endpoint's host does not look like the
+	// issuer's site, which is worth a warning (attack S1). Sites are compared by
+	// a rule of thumb: the last two labels, three below endings like co.uk.
+	TokenEndpointForeign bool
+	// Unusable names the optional endpoints that were published but are not
+	// https URLs without userinfo and fragment. Their fields are empty.
+	Unusable []string
+	// Source is the URL of the document, without query.
+	Source string
+}
+
+// AuthorizationServer finds the metadata of an MCP server's authorization
+// server at the places and in the order of MCP 2026-07-28: RFC 8414 first, then
+// the two forms of OpenID Connect. A place that has none (any 4xx) hands over
+// to the next; a document with another issuer ends the search.
+//
+// It does not check that the server supports any grant or method.
+// Errors: *NotFound, *IssuerMismatch, *Malformed, *StatusError, or a wrapped
+// network error.
+func (c *Client) AuthorizationServer(ctx context.Context, issuer string) (ServerMetadata, error) {
+	u, err := parseIssuer(issuer, true)
+	if err != nil {
+		return ServerMetadata{}, fmt.Errorf("read issuer of the authorization server: %w", err)
+	}
+	places := []string{wellKnown(u, "oauth-authorization-server"), wellKnown(u, "openid-configuration")}
+	if trimmedPath(u) != "" {
+		places = append(places, appended(u))
+	}
+	return c.server(ctx, issuer, places)
+}
+
+// IdP finds the metadata of the identity provider, OpenID Connect Discovery
+// first. The issuer must come from configuration, never from an MCP server.
+// Errors are those of AuthorizationServer.
+func (c *Client) IdP(ctx context.Context, issuer string) (ServerMetadata, error) {
+	u, err := parseIssuer(issuer, true)
+	if err != nil {
+		return ServerMetadata{}, fmt.Errorf("read issuer of the identity provider: %w", err)
+	}
+	places := []string{appended(u), wellKnown(u, "oauth-authorization-server")}
+	if trimmedPath(u) != "" {
+		places = append(places, wellKnown(u, "openid-configuration"))
+	}
+	return c.server(ctx, issuer, places)
+}
+
+// appended is the form of OpenID Connect Discovery section 4: after the path.
+func appended(u *url.URL) string {
+	return origin(u) + trimmedPath(u) + "/.well-known/openid-configuration"
+}
+
+// server asks one place after the other: side by side would be no faster in the
+// usual case, where the first one answers.
+func (c *Client) server(ctx context.Context, issuer string, places []string) (ServerMetadata, error) {
+	parse := func(body []byte) (ServerMetadata, error) { return parseServer(issuer, body) }
+	if m, from, ok := recall(c, places, parse); ok {
+		m.Source = withoutQuery(from)
+		return m, nil
+	}
+	var s search
+	for _, place := range places {
+		m, err := load(ctx, c, place, parse)
+		if err == nil {
+			m.Source = withoutQuery(place)
+			return m, nil
+		}
+		if !s.goOn(err) {
+			return ServerMetadata{}, err
+		}
+	}
+	return ServerMetadata{}, s.result()
+}
+
+// parseServer reads a document that must belong to issuer.
+func parseServer(issuer string, body []byte) (ServerMetadata, error) {
+	doc, err := parseDocument(body)
+	if err != nil {
+		return ServerMetadata{}, err
+	}
+	d := document{Object: doc}
+	m := ServerMetadata{
+		Issuer:                       d.text("issuer"),
+		TokenEndpoint:                d.text("token_endpoint"),
+		GrantTypes:                   d.texts("grant_types_supported"),
+		GrantProfiles:                d.texts("authorization_grant_profiles_supported"),
+		TokenEndpointAuthMethods:     d.texts("token_endpoint_auth_methods_supported"),
+		TokenEndpointAuthSigningAlgs: d.texts("token_endpoint_auth_signing_alg_values_supported"),
+		ScopesSupported:              d.texts("scopes_supported"),
+		CodeChallengeMethods:         d.texts("code_challenge_methods_supported"),
+		IDTokenSigningAlgs:           d.texts("id_token_signing_alg_values_supported"),
+		IdentityChainingTokenTypes:   d.texts("identity_chaining_requested_token_types_supported"),
+		IssParameterSupported:        d.flag("authorization_response_iss_parameter_supported"),
+		ClientIDMetadataDocument:     d.flag("client_id_metadata_document_supported"),
+	}
+	switch {
+	case d.err != nil:
+		return ServerMetadata{}, &Malformed{Why: d.err.Error()}
+	case m.Issuer == "":
+		return ServerMetadata{}, &Malformed{Why: `no "issuer"`}
+	case m.Issuer != issuer: // bytes, never normalised (rule 5.3)
+		return ServerMetadata{}, &IssuerMismatch{Want: issuer, Got: m.Issuer}
+	case m.TokenEndpoint == "":
+		return ServerMetadata{}, &Malformed{Why: `no "token_endpoint"`}
+	}
+	at, err := parseIssuer(issuer, true)
+	if err != nil {
+		return ServerMetadata{}, &Malformed{Why: `"issuer" is ` + err.Error()}
+	}
+	endpoint, err := parseURL(m.TokenEndpoint, isLoopback(at))
+	if err != nil {
+		return ServerMetadata{}, &Malformed{Why: `"token_endpoint" is ` + err.Error()}
+	}
+	m.TokenEndpointForeign = !sameSite(at, endpoint)
+	m.CodeChallengeMethodsStated = m.CodeChallengeMethods != nil
+	m.TokenEndpointAuthMethodsStated = m.TokenEndpointAuthMethods != nil
+	if !m.TokenEndpointAuthMethodsStated {
+		m.TokenEndpointAuthMethods = []string{"client_secret_basic"}
+	}
+	if err := m.optionalEndpoints(&d, isLoopback(at)); err != nil {
+		return ServerMetadata{}, &Malformed{Why: err.Error()}
+	}
+	return m, nil
+}
+
+// optionalEndpoints leaves out what may not be used rather than refuse the whole
+// document: a bad registration endpoint does not matter to who never registers.
+func (m *ServerMetadata) optionalEndpoints(d *document, mayBePlain bool) error {
+	for _, e := range []struct {
+		name  string
+		field *string
+	}{
+		{"authorization_endpoint", &m.AuthorizationEndpoint},
+		{"jwks_uri", &m.JWKSURI},
+		{"revocation_endpoint", &m.RevocationEndpoint},
+		{"end_session_endpoint", &m.EndSessionEndpoint},
+		{"device_authorization_endpoint", &m.DeviceAuthorizationEndpoint},
+		{"registration_endpoint", &m.RegistrationEndpoint},
+	} {
+		text := d.text(e.name)
+		if text == "" {
+			continue
+		}
+		if _, err := parseURL(text, mayBePlain); err != nil {
+			m.Unusable = append(m.Unusable, e.name)
+			continue
+		}
+		*e.field = text
+	}
+	return d.err
+}
+
+// document reads members and keeps the first error.
+type document struct {
+	strictjson.Object
+	err error
+}
+
+func parseDocument(body []byte) (strictjson.Object, error) {
+	doc, err := strictjson.Parse(body)
+	if err != nil {
+		return nil, &Malformed{Why: err.Error()}
+	}
+	return doc, nil
+}
+
+func (d *document) text(name string) string {
+	s, err := d.Text(name)
+	return keep(d, s, err)
+}
+
+func (d *document) texts(name string) []string {
+	list, err := d.Texts(name)
+	return keep(d, list, err)
+}
+
+func (d *document) flag(name string) bool {
+	b, err := d.Bool(name)
+	return keep(d, b, err)
+}
+
+func keep[T any](d *document, v T, err error) T {
+	if err != nil && d.err == nil {
+		d.err = err
+	}
+	return v
+}
