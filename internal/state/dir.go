@@ -1,0 +1,268 @@
+// Package state keeps what is not secret: who is signed in, which
+// authorization server each MCP server is pinned to, when things expire, the
+// metadata cache, and the lock files that make processes take turns.
+//
+// It comes before every stage of the flow and knows none of them. Secrets are
+// the business of package vault, which keeps its sealed files in the same
+// folder.
+//
+//	d := state.Open("/home/ada/.local/state/mcpauth")
+//	f, warnings := d.Read()
+//	err := d.Update(ctx, func(f *state.File) error { f.Identities["acme"] = id; return nil })
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Dir is a folder that belongs to mcpauth. It is safe for concurrent use, by
+// goroutines and by processes.
+type Dir struct {
+	path string
+	Now  func() time.Time // nil means time.Now
+}
+
+// Open names the folder and touches nothing: it is made, with mode 0700, by the
+// first write.
+func Open(path string) *Dir { return &Dir{path: path} }
+
+// Path returns the folder's path as given to Open.
+func (d *Dir) Path() string { return d.path }
+
+// Unusable reports a file that is there and must not be believed: somebody else
+// owns it or may write it, or it is not a plain file (rule S20).
+type Unusable struct{ Path, Why string }
+
+func (e *Unusable) Error() string { return fmt.Sprintf("refuse to read %s: %s", e.Path, e.Why) }
+
+// ReadFile reads name, a slash-separated path inside the folder. It returns an
+// error that is fs.ErrNotExist when there is none, and *Unusable for a symbolic
+// link, anything but a plain file, a foreign owner, a file or a folder that
+// others may write, and a file of more than max bytes.
+func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
+	path, err := d.join(name)
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(path)
+	if fi, err := os.Stat(folder); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	} else if why := distrust(fi, os.Geteuid()); why != "" {
+		return nil, &Unusable{folder, why}
+	}
+	if fi, err := os.Lstat(path); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	} else if !fi.Mode().IsRegular() {
+		return nil, &Unusable{path, "it is not a plain file"}
+	}
+	return readPlain(path, noFollow, max, func(fi fs.FileInfo) string { return distrust(fi, os.Geteuid()) })
+}
+
+// ReadSecretFile reads a file that the person pointed to, such as a key file.
+// Unlike the files of a Dir it may be a link, and may be root's, since that is
+// what secret mounts of container platforms look like; others must not be able
+// to write it.
+func ReadSecretFile(path string, max int64) ([]byte, error) {
+	return readPlain(path, 0, max, func(fi fs.FileInfo) string {
+		if distrust(fi, 0) == "" {
+			return ""
+		}
+		return distrust(fi, os.Geteuid())
+	})
+}
+
+// readPlain opens without blocking, so that a FIFO cannot hang the caller, and
+// judges the file it has open, not the name, which may have changed meanwhile.
+func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonBlock|flags, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, &Unusable{path, "its permissions do not let this user read it"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, &Unusable{path, "it is not a plain file"}
+	}
+	if why := judge(fi); why != "" {
+		return nil, &Unusable{path, why}
+	}
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(b)) > max {
+		return nil, &Unusable{path, fmt.Sprintf("it has more than %d bytes", max)}
+	}
+	return b, nil
+}
+
+// WriteFile replaces name as one step: a reader, and whoever comes after a
+// crash, finds the old content or the new one. Mode 0600 under any umask.
+func (d *Dir) WriteFile(name string, data []byte) error {
+	path, err := d.join(name)
+	if err != nil {
+		return err
+	}
+	if err := d.write(path, data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func (d *Dir) write(path string, data []byte) (err error) {
+	folder := filepath.Dir(path)
+	if err := d.makeFolder(folder); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(folder, tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := replace(f.Name(), path); err != nil {
+		return err
+	}
+	sweep(folder, d.now())
+	return syncFolder(folder)
+}
+
+// Remove deletes name. That it is absent already is no error.
+func (d *Dir) Remove(name string) error {
+	path, err := d.join(name)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// RemoveFolder deletes the subfolder name and everything in it.
+func (d *Dir) RemoveFolder(name string) error {
+	path, err := d.join(name)
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
+}
+
+// join refuses names that leave the folder. Names are made by this program, so
+// this is a guard against our own mistakes.
+func (d *Dir) join(name string) (string, error) {
+	if d.path == "" || name == "." || !filepath.IsLocal(filepath.FromSlash(name)) {
+		return "", fmt.Errorf("%q is not a file of the state folder %q", name, d.path)
+	}
+	return filepath.Join(d.path, filepath.FromSlash(name)), nil
+}
+
+// makeFolder makes path and what is missing above it, and narrows our own
+// folder to 0700 when somebody widened it.
+func (d *Dir) makeFolder(path string) error {
+	if err := mkdir(path); err != nil {
+		return err
+	}
+	for _, p := range []string{d.path, path} {
+		fi, err := os.Stat(p)
+		if err != nil {
+			return err
+		}
+		if why := distrust(fi, os.Geteuid()); why != "" && why != wideMode {
+			return &Unusable{p, why}
+		} else if why == wideMode {
+			if err := os.Chmod(p, 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mkdir is os.MkdirAll with the mode set whatever the umask is.
+func mkdir(path string) error {
+	fi, err := os.Stat(path)
+	if err == nil && !fi.IsDir() {
+		return &Unusable{path, "it is not a folder"}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := mkdir(parent); err != nil {
+			return err
+		}
+	}
+	switch err := os.Mkdir(path, 0o700); {
+	case errors.Is(err, fs.ErrExist): // another process was faster
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chmod(path, 0o700)
+}
+
+const (
+	tempPrefix = ".tmp-"
+	wideMode   = "others may write it"
+)
+
+// sweep removes what processes that were killed while writing left behind.
+func sweep(folder string, now time.Time) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tempPrefix) {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && now.Sub(fi.ModTime()) > time.Hour {
+			os.Remove(filepath.Join(folder, e.Name()))
+		}
+	}
+}
+
+// Hash turns a name of any shape into one that every file system takes.
+func Hash(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (d *Dir) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,231 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Version is the format of state.json that this program reads and writes.
+// Members it does not know are ignored, and gone after the next write: whoever
+// adds a member that must not be lost raises the version, which older programs
+// then refuse to overwrite.
+const Version = 1
+
+const (
+	fileName = "state.json"
+	maxFile  = 4 << 20 // bytes; fifty servers need about 30 kB
+)
+
+// File is the content of state.json. The zero File means: never used.
+type File struct {
+	Version    int                 `json:"version"`
+	Store      *Store              `json:"store,omitempty"`
+	Identities map[string]Identity `json:"identities,omitempty"` // by name of the IdP in the configuration
+	Servers    map[string]Server   `json:"servers,omitempty"`    // by URL of the MCP server
+}
+
+// Store says where the secrets of this folder are, as decided at the first
+// login. It is never switched silently.
+type Store struct {
+	Kind           string `json:"kind"` // "keychain" or "file"
+	KeyFile        string `json:"keyFile,omitempty"`
+	PassphraseFile string `json:"passphraseFile,omitempty"`
+}
+
+// Identity is who is signed in at an IdP. Its tokens are in the vault.
+type Identity struct {
+	Issuer     string    `json:"issuer"`
+	ClientID   string    `json:"clientId"` // at the IdP
+	Subject    string    `json:"subject"`
+	Name       string    `json:"name,omitempty"`
+	Email      string    `json:"email,omitempty"`
+	SignedIn   time.Time `json:"signedIn,omitzero"`
+	Expires    time.Time `json:"expires,omitzero"` // of the ID token
+	AuthTime   time.Time `json:"authTime,omitzero"`
+	Nonce      string    `json:"nonce,omitempty"`
+	Renewable  bool      `json:"renewable,omitempty"` // there is a refresh token
+	Imported   bool      `json:"imported,omitempty"`
+	Unverified bool      `json:"unverified,omitempty"`
+	Scopes     []string  `json:"scopes,omitempty"`
+}
+
+// Server is what is known of an MCP server.
+type Server struct {
+	URL           string    `json:"url"`
+	Resource      string    `json:"resource,omitempty"`
+	ResourceMatch string    `json:"resourceMatch,omitempty"` // "exact" or "prefix"
+	Issuer        string    `json:"issuer,omitempty"`        // of the pinned authorization server (rules S3, S5)
+	Pinned        time.Time `json:"pinned,omitzero"`
+	Client        string    `json:"client,omitempty"` // the client ID at the authorization server
+	LastOK        time.Time `json:"lastOk,omitzero"`
+	Expires       time.Time `json:"expires,omitzero"` // of the access token
+	Scopes        []string  `json:"scopes,omitempty"`
+	LastError     *Failure  `json:"lastError,omitempty"`
+}
+
+// Failure is the last thing that went wrong with a server.
+type Failure struct {
+	When    time.Time `json:"when,omitzero"`
+	Stage   string    `json:"stage,omitempty"`
+	Code    string    `json:"code,omitempty"`
+	Message string    `json:"message,omitempty"`
+}
+
+// Warning tells that state was lost or could not be used, and why.
+type Warning struct{ Path, Why string }
+
+func (w Warning) String() string { return w.Path + ": " + w.Why }
+
+// Newer reports a file that a later version of this program wrote.
+type Newer struct {
+	Path    string
+	Version int
+}
+
+func (e *Newer) Error() string {
+	return fmt.Sprintf("%s has version %d, which only a newer mcpauth can change", e.Path, e.Version)
+}
+
+// broken is content that no version of this program has written.
+type broken struct{ why string }
+
+func (e *broken) Error() string { return e.why }
+
+// Read returns the state. It never fails: without a file the File is zero; so
+// it is, with one warning, when the file cannot be used. A damaged file is
+// moved aside to state.json.bad, so that it is reported once and never stands
+// in the way. Read takes no lock, except to move a damaged file.
+func (d *Dir) Read() (File, []Warning) {
+	f, err := d.load()
+	if err == nil {
+		return f, nil
+	}
+	w := Warning{filepath.Join(d.path, fileName), err.Error()}
+	if damaged(err) {
+		// A writer may be replacing the file right now. Without the lock this
+		// could move its good file aside; when the lock is taken, leave it.
+		ctx, cancel := context.WithTimeout(context.Background(), poll)
+		defer cancel()
+		if unlock, lockErr := d.Lock(ctx, fileName); lockErr == nil {
+			defer unlock()
+			if f, again := d.load(); again == nil {
+				return f, nil
+			} else if damaged(again) {
+				w.Why += ", " + d.aside()
+			}
+		}
+	}
+	return File{}, []Warning{w}
+}
+
+// Update changes the state: it locks, reads, calls change and writes. Nothing
+// is written when change fails or changes nothing. The maps of the File are
+// never nil. It returns *Busy when ctx ends before the lock is free, and *Newer
+// rather than overwrite what a later version wrote.
+func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
+	unlock, err := d.Lock(ctx, fileName)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, err := d.load()
+	if damaged(err) {
+		d.aside()
+	} else if err != nil {
+		return err
+	}
+	before, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	if f.Identities == nil {
+		f.Identities = map[string]Identity{}
+	}
+	if f.Servers == nil {
+		f.Servers = map[string]Server{}
+	}
+	version := f.Version
+	if err := change(&f); err != nil {
+		return err
+	}
+	f.Version = version // not for callers to change
+	after, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	if bytes.Equal(before, after) {
+		return nil
+	}
+	f.Version = Version
+	if after, err = json.MarshalIndent(f, "", "  "); err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	return d.WriteFile(fileName, append(after, '\n'))
+}
+
+func (d *Dir) load() (File, error) {
+	b, err := d.ReadFile(fileName, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return File{}, nil
+	}
+	if err != nil {
+		return File{}, err
+	}
+	f, err := decode(b)
+	var newer *Newer
+	if errors.As(err, &newer) {
+		newer.Path = filepath.Join(d.path, fileName)
+	}
+	return f, err
+}
+
+// decode returns a zero File with every error.
+func decode(b []byte) (File, error) {
+	// The version first: the rest of a newer file may have another shape.
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return File{}, &broken{"it is not the JSON that mcpauth writes"}
+	}
+	if head.Version > Version {
+		return File{}, &Newer{Version: head.Version}
+	}
+	if head.Version != Version {
+		return File{}, &broken{fmt.Sprintf("its version is %d, want %d", head.Version, Version)}
+	}
+	var f File
+	if err := json.Unmarshal(b, &f); err != nil {
+		return File{}, &broken{"it is not the JSON that mcpauth writes"}
+	}
+	return f, nil
+}
+
+// damaged tells files that will never get better from trouble that may pass,
+// such as too many open files, and from a newer version's file.
+func damaged(err error) bool {
+	var b *broken
+	var u *Unusable
+	return errors.As(err, &b) || errors.As(err, &u)
+}
+
+// aside moves the file out of the way and says where to. The lock is held.
+func (d *Dir) aside() string {
+	path := filepath.Join(d.path, fileName)
+	to := path + ".bad"
+	if os.Remove(to); os.Rename(path, to) != nil {
+		// A folder that is not empty may sit there. Never fail for it.
+		to = fmt.Sprintf("%s.%d", to, d.now().UnixNano())
+		if err := os.Rename(path, to); err != nil {
+			return "could not be moved aside"
+		}
+	}
+	return "moved aside to " + to
+}

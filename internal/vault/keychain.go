@@ -1,0 +1,122 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/zalando/go-keyring"
+
+	"github.com/mcpauth/mcpauth/internal/state"
+)
+
+// KeychainOptions is for those who know better than the defaults.
+type KeychainOptions struct {
+	Service  string        // empty means "mcpauth"
+	Deadline time.Duration // per call; 0 means 3 s. Give a person at a terminal time to type a password.
+	MaxItem  int           // bytes that an item may have; 0 means what the platform takes, less than 0 means any number
+}
+
+// Keychain returns a vault on the keychain of this user and machine: Secret
+// Service, macOS Keychain or Windows Credential Manager. It asks nothing yet.
+func Keychain(d *state.Dir, o KeychainOptions) *Vault {
+	return &Vault{
+		dir:     d,
+		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second)},
+		maxItem: cmp.Or(o.MaxItem, platformMax(runtime.GOOS)),
+		kernel:  kernelCopy(d.Path()),
+	}
+}
+
+// platformMax is below the 2,560 bytes of Windows and the 3,000 or so that fit
+// in the command line of 4,096 that go-keyring gives macOS.
+func platformMax(goos string) int {
+	if goos == "windows" || goos == "darwin" {
+		return 2000
+	}
+	return -1
+}
+
+// keychain is the only user of go-keyring, whose calls take no ctx, may wait
+// for a dialog for ever, and return untyped errors.
+type keychain struct {
+	service  string
+	deadline time.Duration
+}
+
+func (k *keychain) get(ctx context.Context, name string) (value string, err error) {
+	return call(ctx, k.deadline, func() (string, error) { return keyring.Get(k.service, name) })
+}
+
+func (k *keychain) set(ctx context.Context, name, value string) error {
+	_, err := call(ctx, k.deadline, func() (string, error) { return "", keyring.Set(k.service, name, value) })
+	if err != nil || runtime.GOOS != "darwin" {
+		return err
+	}
+	// On macOS the library feeds an interactive tool, whose exit code does not
+	// tell what became of each command.
+	if stored, err := k.get(ctx, name); err != nil {
+		return err
+	} else if stored != value {
+		return fmt.Errorf("%w: the keychain did not keep the item", ErrRefused)
+	}
+	return nil
+}
+
+func (k *keychain) delete(ctx context.Context, name string) error {
+	_, err := call(ctx, k.deadline, func() (string, error) { return "", keyring.Delete(k.service, name) })
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// call runs one call of the library and stops waiting when ctx or the deadline
+// says so. All that is left behind then is the goroutine.
+func call(ctx context.Context, deadline time.Duration, f func() (string, error)) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", ended(err)
+	}
+	if err := findBus(); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	type result struct {
+		value string
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		// The library believes the types in what the service answers.
+		defer func() {
+			if recover() != nil {
+				done <- result{"", fmt.Errorf("%w: the keychain service gave an answer of a wrong form", ErrUnavailable)}
+			}
+		}()
+		value, err := f()
+		if errors.Is(err, keyring.ErrNotFound) {
+			err = ErrNotFound
+		} else if err != nil {
+			err = classify(runtime.GOOS, err)
+		}
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return "", ended(ctx.Err())
+	}
+}
+
+// ended tells a person's Ctrl-C from a deadline.
+func ended(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	return err
+}
