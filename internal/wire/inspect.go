@@ -1,0 +1,264 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxForm bounds the form body of a request; one with a large ID token has 10 KiB.
+const maxForm = 1 << 20
+
+// fieldKinds are the form fields that carry a credential, and the kinds that may
+// stand there.
+func fieldKinds(name string) []Kind {
+	switch name {
+	case "client_secret":
+		return []Kind{ClientSecret}
+	case "client_assertion":
+		return []Kind{ClientAssertion}
+	case "assertion":
+		return []Kind{IDJAG}
+	case "subject_token", "actor_token":
+		return []Kind{SubjectToken}
+	case "refresh_token":
+		return []Kind{RefreshToken}
+	case "code", "code_verifier", "device_code":
+		return []Kind{Code}
+	case "token": // RFC 7009 section 2.1
+		return []Kind{RefreshToken, AccessToken}
+	case "access_token": // RFC 6750 section 2.2
+		return []Kind{AccessToken}
+	}
+	return nil
+}
+
+// inspect refuses a request that carries a secret where it was not permitted to
+// go. It returns the request to send, which differs from req in its User-Agent
+// and in a form body that was read whole, so that what is sent is what was seen.
+func (n *Net) inspect(req *http.Request) (*http.Request, error) {
+	if err := n.inspectURL(req.URL); err != nil {
+		// http.Client writes the URL into its error. This is the one thing
+		// changed in a caller's request, and the request goes nowhere (S19).
+		*req.URL = url.URL{Scheme: "refused", Opaque: "withheld"}
+		return nil, err
+	}
+	host := req.URL.Host
+	if req.Host != "" && req.Host != host {
+		return nil, &Blocked{Host: host, Reason: "the Host header names another host"}
+	}
+	if err := n.inspectHeader(req); err != nil {
+		return nil, err
+	}
+	out := req.Clone(req.Context())
+	if len(out.Header.Values("User-Agent")) == 0 {
+		out.Header.Set("User-Agent", n.opt.UserAgent)
+	}
+	hasBody := req.Body != nil && req.Body != http.NoBody
+	switch req.Method {
+	case http.MethodPost:
+		if hasBody {
+			return out, n.inspectBody(out)
+		}
+	case http.MethodGet, http.MethodHead, http.MethodDelete, "":
+		if hasBody {
+			return nil, &Blocked{Host: host, Reason: "only a POST may have a body"}
+		}
+	default: // TRACE sends credentials back, CONNECT goes elsewhere
+		return nil, &Blocked{Host: host, Reason: "method not in use here"}
+	}
+	return out, nil
+}
+
+// inspectURL keeps credentials out of URLs altogether (S19).
+func (n *Net) inspectURL(u *url.URL) error {
+	if kind, ok := n.table.find(u.String()); ok {
+		return &Refusal{Kind: kind, Place: "URL"} // no host: it may be there
+	}
+	if kind, ok := n.table.find(u.Path); ok {
+		return &Refusal{Kind: kind, Place: "URL"}
+	}
+	if u.User != nil || u.Opaque != "" {
+		return &Blocked{Reason: "a URL with user information or without a host"}
+	}
+	for name, values := range u.Query() {
+		kinds := fieldKinds(name)
+		if name == "code" || name == "token" || name == "device_code" {
+			continue // words that strangers' URLs use for other things
+		}
+		if kinds != nil && strings.Join(values, "") != "" {
+			return &Refusal{Kind: kinds[0], Host: u.Host, Place: "URL"}
+		}
+	}
+	return nil
+}
+
+func (n *Net) inspectHeader(req *http.Request) error {
+	host := req.URL.Host
+	seen := false
+	for name, values := range req.Header {
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "Authorization":
+			if seen || len(values) > 1 {
+				return &Refusal{Host: host, Place: "second Authorization header"}
+			}
+			seen = true
+			for _, v := range values {
+				if err := n.inspectAuthorization(req, v); err != nil {
+					return err
+				}
+			}
+			continue
+		case "Cookie", "Proxy-Authorization":
+			return &Refusal{Host: host, Place: "Cookie or Proxy-Authorization header"}
+		}
+		for _, v := range slices.Concat(values, []string{name}) {
+			if kind, ok := n.table.find(v); ok {
+				return &Refusal{Kind: kind, Host: host, Place: "header"}
+			}
+		}
+	}
+	if len(req.Trailer) > 0 {
+		return &Blocked{Host: host, Reason: "a request with trailers"}
+	}
+	return nil
+}
+
+func (n *Net) inspectAuthorization(req *http.Request, value string) error {
+	const place = "Authorization header"
+	scheme, rest, _ := strings.Cut(value, " ")
+	switch lower(scheme) {
+	case "bearer", "dpop":
+		return n.credential(req, strings.Trim(rest, " "), place, AccessToken)
+	case "basic":
+		plain, err := base64.StdEncoding.DecodeString(strings.Trim(rest, " "))
+		id, value, ok := strings.Cut(string(plain), ":")
+		if err != nil || !ok {
+			return &Refusal{Kind: ClientSecret, Host: req.URL.Host, Place: place}
+		}
+		if kind, ok := n.table.find(id); ok {
+			return &Refusal{Kind: kind, Host: req.URL.Host, Place: place}
+		}
+		// RFC 6749 section 2.3.1 encodes the secret as a form value first; some
+		// servers want it raw.
+		if n.credential(req, value, place, ClientSecret) == nil {
+			return nil
+		}
+		if decoded, err := url.QueryUnescape(value); err == nil {
+			value = decoded
+		}
+		return n.credential(req, value, place, ClientSecret)
+	}
+	return &Refusal{Host: req.URL.Host, Place: place}
+}
+
+// inspectBody reads a form whole and looks at each field. A JSON body passes
+// unread: it may be a stream, and no stage puts a credential into one.
+func (n *Net) inspectBody(req *http.Request) error {
+	host := req.URL.Host
+	mediaType, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	if err == nil && mediaType == "application/json" {
+		return nil
+	}
+	if err != nil || mediaType != "application/x-www-form-urlencoded" || len(req.Header.Values("Content-Type")) > 1 || req.Header.Get("Content-Encoding") != "" {
+		return &Blocked{Host: host, Reason: "a body that is neither a form nor JSON"}
+	}
+	body, err := io.ReadAll(io.LimitReader(req.Body, maxForm+1))
+	req.Body.Close()
+	if err != nil {
+		return err
+	}
+	if len(body) > maxForm {
+		return &Blocked{Host: host, Reason: "a form of more than 1 MiB"}
+	}
+	req.ContentLength = int64(len(body))
+	req.TransferEncoding = nil
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return &Blocked{Host: host, Reason: "a form that cannot be read"}
+	}
+	for name, values := range form {
+		if kind, ok := n.table.find(name); ok {
+			return &Refusal{Kind: kind, Host: host, Place: "form field name"}
+		}
+		for _, v := range values {
+			if kinds := fieldKinds(name); kinds != nil && v != "" {
+				if err := n.credential(req, v, "form field "+name, kinds...); err != nil {
+					return err
+				}
+			} else if kind, ok := n.table.find(v); ok {
+				return &Refusal{Kind: kind, Host: host, Place: "form field"}
+			}
+		}
+	}
+	return nil
+}
+
+// credential refuses a value in a place for credentials unless it was permitted
+// to go there as one of kinds.
+func (n *Net) credential(req *http.Request, value, place string, kinds ...Kind) error {
+	known := n.table.grants(value)
+	for _, g := range known {
+		if slices.Contains(kinds, g.kind) && g.to.covers(req.Method, req.URL) {
+			return nil
+		}
+	}
+	refusal := &Refusal{Kind: kinds[0], Host: req.URL.Host, Place: place}
+	if known != nil {
+		refusal.Kind = known[0].kind
+	} else if slices.Contains(kinds, ClientAssertion) && n.table.allowsAssertion(value, req) {
+		return nil
+	}
+	return refusal
+}
+
+func (t *table) allowsAssertion(jwt string, req *http.Request) bool {
+	client, audience, ok := assertionClaims(jwt)
+	if _, leak := t.find(jwt); !ok || leak {
+		return false
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, g := range t.assertions {
+		foreign := func(a string) bool { return !slices.Contains(g.audience, a) }
+		if g.clientID == client && g.to.covers(req.Method, req.URL) && !slices.ContainsFunc(audience, foreign) {
+			return true
+		}
+	}
+	return false
+}
+
+// assertionClaims reads who a JWT is from, when issuer and subject are the same,
+// and whom it is for (RFC 7523 section 3).
+func assertionClaims(jwt string) (client string, audience []string, ok bool) {
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return "", nil, false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", nil, false
+	}
+	var claims map[string]json.RawMessage // a struct would match names without regard to case
+	var iss, sub string
+	if json.Unmarshal(payload, &claims) != nil || json.Unmarshal(claims["iss"], &iss) != nil || json.Unmarshal(claims["sub"], &sub) != nil {
+		return "", nil, false
+	}
+	var one string
+	if json.Unmarshal(claims["aud"], &one) == nil {
+		audience = []string{one}
+	} else if json.Unmarshal(claims["aud"], &audience) != nil {
+		return "", nil, false
+	}
+	return sub, audience, sub != "" && iss == sub && len(audience) > 0
+}

@@ -1,0 +1,146 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// Kind says what a secret is, and so in which place of a request it may stand.
+type Kind int
+
+const (
+	Code            Kind = iota + 1 // authorization code, PKCE verifier, device code
+	SubjectToken                    // what an ID-JAG is asked with: ID token, IdP refresh token
+	RefreshToken                    // in a refresh grant or in a revocation
+	ClientSecret                    // Basic or client_secret
+	ClientAssertion                 // client_assertion; see PermitAssertion
+	IDJAG                           // assertion
+	AccessToken                     // Bearer, DPoP, or in a revocation
+)
+
+func (k Kind) String() string {
+	names := [...]string{"secret", "authorization code", "subject token", "refresh token", "client secret", "client assertion", "ID-JAG", "access token"}
+	if k < 0 || int(k) >= len(names) {
+		k = 0
+	}
+	return names[k]
+}
+
+// Permit says that this secret, as this kind, may go to d. What is not permitted
+// anywhere goes nowhere; permits add up. A zero secret is ignored.
+func (n *Net) Permit(kind Kind, s secret.Text, d Destination) {
+	if !s.IsZero() {
+		n.table.add(s, grant{kind, d})
+	}
+}
+
+// PermitAssertion lets client assertions of this client go to d. They are made
+// afresh for every request, so they are known by their claims: issuer and subject
+// must be clientID, and every audience one of those given here (RFC 7523 section
+// 3). The signature is not checked: the assertion is ours.
+func (n *Net) PermitAssertion(clientID string, d Destination, audience ...string) {
+	n.table.mu.Lock()
+	defer n.table.mu.Unlock()
+	n.table.assertions = append(n.table.assertions, assertionGrant{clientID, d, slices.Clone(audience)})
+}
+
+// Forget takes every permit of a secret back. A long-lived program calls it for
+// what is spent. The table then no longer knows the secret where it stands astray,
+// either.
+func (n *Net) Forget(s secret.Text) {
+	n.table.mu.Lock()
+	defer n.table.mu.Unlock()
+	delete(n.table.known, sha256.Sum256([]byte(s.Reveal())))
+}
+
+type grant struct {
+	kind Kind
+	to   Destination
+}
+
+type assertionGrant struct {
+	clientID string
+	to       Destination
+	audience []string
+}
+
+// table holds the very Text that its caller holds, not a copy of the bytes: a
+// digest alone could not find a secret inside of a longer value.
+type table struct {
+	mu         sync.RWMutex
+	known      map[[sha256.Size]byte]*entry
+	assertions []assertionGrant
+}
+
+type entry struct {
+	text   secret.Text
+	grants []grant
+}
+
+func (t *table) add(s secret.Text, g grant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil {
+		t.known = map[[sha256.Size]byte]*entry{}
+	}
+	key := sha256.Sum256([]byte(s.Reveal()))
+	if t.known[key] == nil {
+		t.known[key] = &entry{text: s}
+	}
+	if !slices.Contains(t.known[key].grants, g) {
+		t.known[key].grants = append(t.known[key].grants, g)
+	}
+}
+
+// grants returns what is known of a value, nil for a stranger.
+func (t *table) grants(value string) []grant {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if e := t.known[sha256.Sum256([]byte(value))]; e != nil {
+		return slices.Clone(e.grants)
+	}
+	return nil
+}
+
+// minSubstring is the length from which a secret is looked for inside of other
+// words. A shorter one must be a whole word, or "read" would be found everywhere.
+const minSubstring = 12
+
+// find looks for any known secret in a place where none may stand, in the text as
+// it is and at each depth of decoding.
+func (t *table) find(text string) (Kind, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.known) == 0 || text == "" {
+		return 0, false
+	}
+	for range maxDecode {
+		if kind, ok := t.findPlain(text); ok {
+			return kind, true
+		}
+		if kind, ok := t.findPlain(strings.ReplaceAll(text, "+", " ")); ok {
+			return kind, true
+		}
+		next := unescape(text)
+		if next == text {
+			break
+		}
+		text = next
+	}
+	return 0, false
+}
+
+func (t *table) findPlain(text string) (Kind, bool) {
+	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(`/?&=;,:@#" `, r) })
+	for _, e := range t.known {
+		s := e.text.Reveal()
+		if text == s || len(s) >= minSubstring && strings.Contains(text, s) || slices.Contains(words, s) {
+			return e.grants[0].kind, true
+		}
+	}
+	return 0, false
+}

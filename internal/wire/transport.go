@@ -1,0 +1,100 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// transport is what every request passes, in this order: the table, the
+// redirect rules, the guard, and then a pool of connections.
+type transport struct {
+	net     *Net
+	maxBody int64 // 0 means no bound, for streams
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	start := time.Now()
+	resp, err := t.roundTrip(req)
+	log := t.net.opt.Log.With("method", req.Method, "duration", time.Since(start))
+	if err != nil {
+		log.DebugContext(req.Context(), "request failed", "host", req.URL.Host, "class", Explain(err))
+		return nil, err
+	}
+	log.DebugContext(req.Context(), "request", "host", req.URL.Host, slog.String("path", req.URL.EscapedPath()), "status", resp.StatusCode)
+	return resp, nil
+}
+
+func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
+	out, err := t.net.inspect(req)
+	if err == nil {
+		err = checkHop(req)
+	}
+	var pool *http.Transport
+	if err == nil {
+		pool, err = t.net.route(out)
+	}
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close() // RoundTripper's duty, also on error
+		}
+		return nil, err
+	}
+	resp, err := pool.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req
+	if t.maxBody > 0 {
+		resp.Body = &boundedBody{body: resp.Body, host: req.URL.Hostname(), left: t.maxBody, limit: t.maxBody}
+	}
+	return resp, nil
+}
+
+// pool returns the transport for one reach. Connections are never shared between
+// reaches: a kept connection would otherwise carry a request past the guard.
+func (n *Net) pool(r reach) *http.Transport {
+	p := &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return n.dial(ctx, r, network, addr)
+		},
+		TLSClientConfig:        n.roots.tlsConfig(),
+		TLSHandshakeTimeout:    n.opt.TLSTimeout,
+		ResponseHeaderTimeout:  n.opt.HeaderTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    8,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+	if r == viaProxy {
+		p.Proxy = n.mustProxy
+		p.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode != http.StatusOK {
+				return &ProxyRefused{Status: resp.StatusCode}
+			}
+			return nil
+		}
+	}
+	return p
+}
+
+func (n *Net) proxyFor(req *http.Request) (*url.URL, error) {
+	u, err := n.opt.Proxy(req)
+	if err != nil {
+		return nil, errors.New("read proxy settings: not a URL") // the cause quotes the proxy's password
+	}
+	return u, nil
+}
+
+// mustProxy keeps the unguarded dialer of the proxy pool from meeting a target.
+func (n *Net) mustProxy(req *http.Request) (*url.URL, error) {
+	u, err := n.proxyFor(req)
+	if err == nil && u == nil {
+		err = errors.New("read proxy settings: the proxy went away")
+	}
+	return u, err
+}
