@@ -70,7 +70,10 @@ func (c Challenge) ACRValues() []string { return words(c.param("acr_values")) }
 // not stated or is not a number of seconds (RFC 9470 section 3).
 func (c Challenge) MaxAge() (age time.Duration, ok bool) {
 	n, err := strconv.ParseUint(c.param("max_age"), 10, 32)
-	return time.Duration(n) * time.Second, err == nil
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(n) * time.Second, true
 }
 
 // words splits at spaces and admits the characters of a scope only, so that none

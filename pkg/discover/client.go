@@ -52,47 +52,42 @@ type Client struct {
 	ForeignMetadata bool
 }
 
-// load fetches one document and keeps it if it parses.
-func load[T any](ctx context.Context, c *Client, u string, parse func([]byte) (T, error)) (T, error) {
-	var none T
-	body, age, err := c.get(ctx, u)
-	if err != nil {
-		return none, err
-	}
-	v, err := parse(body)
-	if err != nil {
-		return none, located(err, u)
-	}
-	if c.Cache != nil && age > 0 {
-		c.Cache.Put(u, body, age)
-	}
-	return v, nil
-}
-
 // recall returns the first kept document that still parses. It looks at all
 // places before the network is asked for the first, so that a server whose
 // metadata is at the second place costs no request either.
-func recall[T any](c *Client, urls []string, parse func([]byte) (T, error)) (v T, from string, ok bool) {
+func recall[T any](c *Client, places []string, parse func(from string, body []byte) (T, error)) (v T, ok bool) {
 	if c.Cache == nil {
-		return v, "", false
+		return v, false
 	}
-	for _, u := range urls {
-		if body, hit := c.Cache.Get(u); hit && len(body) <= maxBody {
-			if v, err := parse(body); err == nil {
-				return v, u, true
+	for _, place := range places {
+		if body, hit := c.Cache.Get(place); hit && len(body) <= maxBody {
+			if v, err := parse(place, body); err == nil {
+				return v, true
 			}
 		}
 	}
-	return v, "", false
+	return v, false
 }
 
-// located says where a document that did not parse came from.
-func located(err error, u string) error {
-	var bad *Malformed
-	if errors.As(err, &bad) && bad.URL == "" {
-		bad.URL = withoutQuery(u)
+// ask fetches the document at one place and keeps it if it parses. Neither
+// found nor an error means that the next place may be asked.
+func ask[T any](ctx context.Context, c *Client, s *search, place string, parse func(from string, body []byte) (T, error)) (v T, found bool, err error) {
+	var none T
+	body, age, err := c.get(ctx, place)
+	if err == nil {
+		v, err = parse(place, body)
 	}
-	return err
+	switch {
+	case err == nil:
+		if c.Cache != nil && age > 0 {
+			c.Cache.Put(place, body, age)
+		}
+		return v, true, nil
+	case s.goOn(err):
+		return none, false, nil
+	default:
+		return none, false, err
+	}
 }
 
 // search collects what the places asked so far answered.
@@ -187,15 +182,16 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 // refusal says why a response is not a document, nil if it may be one.
 func (c *Client) refusal(asked *url.URL, resp *http.Response) error {
 	at := withoutQuery(asked.String())
-	switch kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400, !sameOrigin(asked, resp.Request.URL):
-		return &Malformed{URL: at, WebPage: true, Why: "got a redirect to " + destination(resp) + ", is a sign-in proxy in the way?"}
+		return &Malformed{URL: at, WebPage: true, Why: fmt.Sprintf("got a redirect to %q, is a sign-in proxy in the way?", destination(resp))}
 	case resp.StatusCode >= 400:
-		return c.status(at, resp)
+		return c.status(asked, resp)
 	case resp.StatusCode != http.StatusOK:
 		return &Malformed{URL: at, Why: fmt.Sprintf("got status %d instead of a document", resp.StatusCode)}
 	case kind == "text/html" || kind == "application/xhtml+xml":
-		return &Malformed{URL: at, WebPage: true, Why: "got a web page, is a proxy in the way?"}
+		return webPage(at)
 	}
 	return nil
 }
@@ -208,8 +204,8 @@ func destination(resp *http.Response) string {
 	return resp.Request.URL.Host
 }
 
-func (c *Client) status(at string, resp *http.Response) *StatusError {
-	e := &StatusError{URL: at, Status: resp.StatusCode}
+func (c *Client) status(asked *url.URL, resp *http.Response) *StatusError {
+	e := &StatusError{URL: withoutQuery(asked.String()), Status: resp.StatusCode}
 	text := resp.Header.Get("Retry-After")
 	if n, err := strconv.Atoi(text); err == nil && n > 0 {
 		e.RetryAfter = time.Duration(min(n, int(maxAge/time.Second))) * time.Second

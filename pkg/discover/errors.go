@@ -34,9 +34,9 @@ func (e *NotFound) Error() string {
 type IssuerMismatch struct{ Want, Got string }
 
 func (e *IssuerMismatch) Error() string {
-	text := fmt.Sprintf("metadata names the issuer %q, want %q", e.Got, e.Want)
+	text := fmt.Sprintf("metadata names the issuer %s, want %s", quoted(e.Got), quoted(e.Want))
 	if strings.TrimSuffix(e.Got, "/") == strings.TrimSuffix(e.Want, "/") {
-		text += "; they differ in the slash at the end only, which still makes them two issuers"
+		text += "; only the slash at the end differs, which still makes them two issuers"
 	}
 	return text
 }
@@ -46,7 +46,7 @@ func (e *IssuerMismatch) Error() string {
 type ResourceMismatch struct{ Server, Published string }
 
 func (e *ResourceMismatch) Error() string {
-	return fmt.Sprintf("metadata found for %s describes the resource %q", withoutQuery(e.Server), withoutQuery(e.Published))
+	return fmt.Sprintf("metadata found for %s describes the resource %s", quoted(e.Server), quoted(e.Published))
 }
 
 // Malformed says that an answer came but is not what it should be.

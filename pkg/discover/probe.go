@@ -8,82 +8,102 @@ import (
 	"strings"
 )
 
-// The probe is a request that does nothing anywhere: a server of MCP 2026-07-28
-// describes itself, an older one does not know the method. What is wanted is
-// the 401 that stands before either (rule 5.14).
-const (
-	probeVersion = "2026-07-28"
-	probeMethod  = "server/discover"
-	probeBody    = `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{` +
-		`"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
-		`"io.modelcontextprotocol/clientInfo":{"name":"mcpauth","version":"1"},` +
-		`"io.modelcontextprotocol/clientCapabilities":{}}}}`
-)
+// A probe is a request that changes nothing at the server. What is wanted is the
+// 401 that stands before any answer (rule 5.14).
+type probe struct{ version, method, params string }
 
-// probe asks the server for something without a token and reads its challenge:
-// the URL of its metadata, checked, and the scopes. Both are empty if there is
-// no challenge that says so; an answer that is odd rather than empty is
-// remembered in s, since the last place may still have the document.
-func (c *Client) probe(ctx context.Context, serverURL string, s *search) (metadata string, scopes []string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, serverURL, strings.NewReader(probeBody))
+// probes: servers of 2026-07-28 describe themselves; servers of 2025-11-25 and
+// before may refuse that version with 400 ahead of asking for a token, and know
+// how to initialize.
+var probes = [...]probe{
+	{"2026-07-28", "server/discover", `{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
+		`"io.modelcontextprotocol/clientInfo":{"name":"mcpauth","version":"1"},` +
+		`"io.modelcontextprotocol/clientCapabilities":{}}}`},
+	{"2025-11-25", "initialize", `{"protocolVersion":"2025-11-25",` +
+		`"clientInfo":{"name":"mcpauth","version":"1"},"capabilities":{}}`},
+}
+
+// hint is what a challenge says about the way to the metadata.
+type hint struct {
+	metadata string // a checked URL; "" if the challenge does not name one
+	scopes   []string
+}
+
+// probe asks the server for something without a token and reads its challenge.
+// An answer that is odd rather than negative is remembered in s, since the place
+// after this one may still have the document.
+func (c *Client) probe(ctx context.Context, server *url.URL, s *search) (hint, error) {
+	for _, p := range probes {
+		resp, err := c.send(ctx, server, p)
+		if err != nil {
+			return hint{}, err
+		}
+		switch status := resp.StatusCode; {
+		case status >= 300 && status < 400, !sameOrigin(server, resp.Request.URL):
+			s.remember(c.refusal(server, resp))
+		case status >= 500 || status >= 400 && !isAbsence(status):
+			s.remember(c.status(server, resp))
+		default:
+			s.tried = append(s.tried, c.status(server, resp))
+		}
+		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+			list, err := Challenges(resp.Header)
+			if err != nil {
+				s.remember(&Malformed{URL: withoutQuery(server.String()), Why: err.Error()})
+			}
+			return c.hint(server, list)
+		}
+		if resp.StatusCode != http.StatusBadRequest {
+			break
+		}
+	}
+	return hint{}, nil
+}
+
+// send returns a response whose body is already closed: only the header matters.
+func (c *Client) send(ctx context.Context, server *url.URL, p probe) (*http.Response, error) {
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, p.method, p.params)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.String(), strings.NewReader(body))
 	if err != nil {
-		return "", nil, &Malformed{URL: withoutQuery(serverURL), Why: "not a URL"}
+		return nil, &Malformed{URL: withoutQuery(server.String()), Why: "not a URL"}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
-	req.Header.Set("MCP-Protocol-Version", probeVersion)
-	req.Header.Set("Mcp-Method", probeMethod)
+	req.Header.Set("MCP-Protocol-Version", p.version)
+	req.Header.Set("Mcp-Method", p.method)
 	resp, err := c.do(req)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if resp.StatusCode < 300 {
 		resp.Body.Close() // may be a stream without end
 	} else {
-		defer drain(resp.Body)
+		drain(resp.Body)
 	}
-
-	at := withoutQuery(serverURL)
-	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400, !sameOrigin(req.URL, resp.Request.URL):
-		s.remember(c.refusal(req.URL, resp))
-		return "", nil, nil
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		s.tried = append(s.tried, c.status(at, resp))
-	case resp.StatusCode >= 400 && !isAbsence(resp.StatusCode):
-		s.remember(c.status(at, resp))
-		return "", nil, nil
-	default:
-		s.tried = append(s.tried, c.status(at, resp))
-		return "", nil, nil
-	}
-	list, err := Challenges(resp.Header)
-	if err != nil {
-		s.remember(&Malformed{URL: at, Why: err.Error()})
-		return "", nil, nil
-	}
-	return c.follow(req.URL, list)
+	return resp, nil
 }
 
-// follow takes the first challenge that names metadata; without one, the scopes
+// hint takes the first challenge that names metadata; if none does, the scopes
 // of the first that has any.
-func (c *Client) follow(server *url.URL, list []Challenge) (metadata string, scopes []string, err error) {
+func (c *Client) hint(server *url.URL, list []Challenge) (hint, error) {
+	var h hint
 	for _, ch := range list {
 		named := ch.ResourceMetadata()
 		if named == "" {
-			if scopes == nil {
-				scopes = ch.Scopes()
+			if h.scopes == nil {
+				h.scopes = ch.Scopes()
 			}
 			continue
 		}
+		at := withoutQuery(server.String())
 		u, err := parseURL(named, isLoopback(server))
 		if err != nil {
-			return "", nil, &Malformed{URL: withoutQuery(server.String()), Why: fmt.Sprintf("resource_metadata is %v", err)}
+			return hint{}, &Malformed{URL: at, Why: fmt.Sprintf("the challenge's resource_metadata is %v", err)}
 		}
 		if !c.ForeignMetadata && !sameOrigin(server, u) {
-			return "", nil, &Malformed{URL: withoutQuery(server.String()), Why: fmt.Sprintf("resource_metadata is on another origin, %q", u.Host)}
+			return hint{}, &Malformed{URL: at, Why: fmt.Sprintf("the challenge's resource_metadata is on another origin, %q", u.Host)}
 		}
-		return named, ch.Scopes(), nil
+		return hint{metadata: named, scopes: ch.Scopes()}, nil
 	}
-	return "", scopes, nil
+	return h, nil
 }

@@ -3,7 +3,6 @@ package discover
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -66,61 +65,54 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	if err != nil {
 		return Resource{}, fmt.Errorf("read URL of the MCP server: %w", err)
 	}
-	parse := func(body []byte) (Resource, error) { return parseResource(serverURL, body, c.Strict) }
+	parse := func(from string, body []byte) (Resource, error) {
+		return parseResource(serverURL, from, body, c.Strict)
+	}
 	places := []string{wellKnown(server, resourceSuffix)}
 	if root := origin(server) + "/.well-known/" + resourceSuffix; root != places[0] {
 		places = append(places, root)
 	}
-	if r, from, ok := recall(c, places, parse); ok {
-		r.Source = withoutQuery(from)
+	if r, ok := recall(c, places, parse); ok {
 		return r, nil
 	}
 
 	var s search
-	r, err := load(ctx, c, places[0], parse)
-	if err == nil || !s.goOn(err) {
-		r.Source = withoutQuery(places[0])
-		return orNothing(r, err)
+	if r, found, err := ask(ctx, c, &s, places[0], parse); found || err != nil {
+		return r, err
 	}
-	named, scopes, err := c.probe(ctx, serverURL, &s)
+	hint, err := c.probe(ctx, server, &s)
 	if err != nil {
 		return Resource{}, err
 	}
-	if len(scopes) > 0 {
-		// Without the challenge the document is not the whole answer, and the
-		// cache would give another one than the network.
+	rest := places[1:]
+	if hint.metadata != "" && hint.metadata != places[0] {
+		rest = slices.Compact(append([]string{hint.metadata}, rest...))
+	}
+	if hint.metadata != "" || hint.scopes != nil {
+		// The challenge is a part of this answer and cannot be kept, so neither
+		// is the document: the cache must not answer otherwise than the network.
 		uncached := *c
 		uncached.Cache = nil
 		c = &uncached
 	}
-	if named != "" && named != places[0] {
-		places = slices.Insert(places, 1, named)
-	}
-	for _, place := range slices.Compact(places)[1:] {
-		r, err := load(ctx, c, place, parse)
-		if err == nil || !s.goOn(err) {
-			r.Source, r.ChallengeScopes = withoutQuery(place), scopes
-			return orNothing(r, err)
+	for _, place := range rest {
+		r, found, err := ask(ctx, c, &s, place, parse)
+		if found {
+			r.ChallengeScopes = hint.scopes
+		}
+		if found || err != nil {
+			return r, err
 		}
 	}
 	return Resource{}, s.result()
 }
 
-// orNothing makes sure that an error comes with a zero Resource.
-func orNothing(r Resource, err error) (Resource, error) {
+// parseResource reads the document found at from, which must describe server.
+func parseResource(server, from string, body []byte, strict bool) (Resource, error) {
+	d, err := parseDocument(from, body)
 	if err != nil {
 		return Resource{}, err
 	}
-	return r, nil
-}
-
-// parseResource reads a document that must describe server.
-func parseResource(server string, body []byte, strict bool) (Resource, error) {
-	doc, err := parseDocument(body)
-	if err != nil {
-		return Resource{}, err
-	}
-	d := document{Object: doc}
 	r := Resource{
 		Identifier:           d.text("resource"),
 		AuthorizationServers: d.texts("authorization_servers"),
@@ -129,27 +121,27 @@ func parseResource(server string, body []byte, strict bool) (Resource, error) {
 		Name:                 d.text("resource_name"),
 		DPoPRequired:         d.flag("dpop_bound_access_tokens_required"),
 		MTLSRequired:         d.flag("tls_client_certificate_bound_access_tokens"),
+		Source:               withoutQuery(from),
 	}
+	at, err := parseURL(server, true)
 	switch {
+	case err != nil:
+		return Resource{}, d.malformed("the server asked about is %v", err)
 	case d.err != nil:
-		return Resource{}, &Malformed{Why: d.err.Error()}
+		return Resource{}, d.err
 	case r.Identifier == "":
-		return Resource{}, &Malformed{Why: `no "resource"`}
+		return Resource{}, d.malformed(`no "resource"`)
 	}
 	r.Match = matchResource(server, r.Identifier)
 	if r.Match == "" || strict && r.Match != MatchExact {
 		return Resource{}, &ResourceMismatch{Server: server, Published: r.Identifier}
 	}
-	if len(r.AuthorizationServers) == 0 {
-		return Resource{}, &Malformed{Why: `"authorization_servers" is empty`}
-	}
-	at, err := url.Parse(server)
-	if err != nil {
-		return Resource{}, &ResourceMismatch{Server: server, Published: r.Identifier}
+	if len(r.AuthorizationServers) == 0 { // MCP wants at least one
+		return Resource{}, d.malformed(`no "authorization_servers"`)
 	}
 	for _, issuer := range r.AuthorizationServers {
 		if _, err := parseIssuer(issuer, isLoopback(at)); err != nil {
-			return Resource{}, &Malformed{Why: fmt.Sprintf("authorization server %q is %v", withoutQuery(issuer), err)}
+			return Resource{}, d.malformed("the authorization server %s is %v", quoted(issuer), err)
 		}
 	}
 	return r, nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-
-	"github.com/mcpauth/mcpauth/internal/strictjson"
 )
 
 // ServerMetadata is what an authorization server or an identity provider says
@@ -92,32 +90,25 @@ func appended(u *url.URL) string {
 // server asks one place after the other: side by side would be no faster in the
 // usual case, where the first one answers.
 func (c *Client) server(ctx context.Context, issuer string, places []string) (ServerMetadata, error) {
-	parse := func(body []byte) (ServerMetadata, error) { return parseServer(issuer, body) }
-	if m, from, ok := recall(c, places, parse); ok {
-		m.Source = withoutQuery(from)
+	parse := func(from string, body []byte) (ServerMetadata, error) { return parseServer(issuer, from, body) }
+	if m, ok := recall(c, places, parse); ok {
 		return m, nil
 	}
 	var s search
 	for _, place := range places {
-		m, err := load(ctx, c, place, parse)
-		if err == nil {
-			m.Source = withoutQuery(place)
-			return m, nil
-		}
-		if !s.goOn(err) {
-			return ServerMetadata{}, err
+		if m, found, err := ask(ctx, c, &s, place, parse); found || err != nil {
+			return m, err
 		}
 	}
 	return ServerMetadata{}, s.result()
 }
 
-// parseServer reads a document that must belong to issuer.
-func parseServer(issuer string, body []byte) (ServerMetadata, error) {
-	doc, err := parseDocument(body)
+// parseServer reads the document found at from, which must belong to issuer.
+func parseServer(issuer, from string, body []byte) (ServerMetadata, error) {
+	d, err := parseDocument(from, body)
 	if err != nil {
 		return ServerMetadata{}, err
 	}
-	d := document{Object: doc}
 	m := ServerMetadata{
 		Issuer:                       d.text("issuer"),
 		TokenEndpoint:                d.text("token_endpoint"),
@@ -131,24 +122,26 @@ func parseServer(issuer string, body []byte) (ServerMetadata, error) {
 		IdentityChainingTokenTypes:   d.texts("identity_chaining_requested_token_types_supported"),
 		IssParameterSupported:        d.flag("authorization_response_iss_parameter_supported"),
 		ClientIDMetadataDocument:     d.flag("client_id_metadata_document_supported"),
-	}
-	switch {
-	case d.err != nil:
-		return ServerMetadata{}, &Malformed{Why: d.err.Error()}
-	case m.Issuer == "":
-		return ServerMetadata{}, &Malformed{Why: `no "issuer"`}
-	case m.Issuer != issuer: // bytes, never normalised (rule 5.3)
-		return ServerMetadata{}, &IssuerMismatch{Want: issuer, Got: m.Issuer}
-	case m.TokenEndpoint == "":
-		return ServerMetadata{}, &Malformed{Why: `no "token_endpoint"`}
+		Source:                       withoutQuery(from),
 	}
 	at, err := parseIssuer(issuer, true)
 	if err != nil {
-		return ServerMetadata{}, &Malformed{Why: `"issuer" is ` + err.Error()}
+		return ServerMetadata{}, d.malformed("the issuer asked for is %v", err)
+	}
+	m.optionalEndpoints(d, isLoopback(at))
+	switch {
+	case d.err != nil:
+		return ServerMetadata{}, d.err
+	case m.Issuer == "":
+		return ServerMetadata{}, d.malformed(`no "issuer"`)
+	case m.Issuer != issuer: // bytes, never normalised (rule 5.3)
+		return ServerMetadata{}, &IssuerMismatch{Want: issuer, Got: m.Issuer}
+	case m.TokenEndpoint == "":
+		return ServerMetadata{}, d.malformed(`no "token_endpoint"`)
 	}
 	endpoint, err := parseURL(m.TokenEndpoint, isLoopback(at))
 	if err != nil {
-		return ServerMetadata{}, &Malformed{Why: `"token_endpoint" is ` + err.Error()}
+		return ServerMetadata{}, d.malformed(`"token_endpoint" is %v`, err)
 	}
 	m.TokenEndpointForeign = !sameSite(at, endpoint)
 	m.CodeChallengeMethodsStated = m.CodeChallengeMethods != nil
@@ -156,15 +149,12 @@ func parseServer(issuer string, body []byte) (ServerMetadata, error) {
 	if !m.TokenEndpointAuthMethodsStated {
 		m.TokenEndpointAuthMethods = []string{"client_secret_basic"}
 	}
-	if err := m.optionalEndpoints(&d, isLoopback(at)); err != nil {
-		return ServerMetadata{}, &Malformed{Why: err.Error()}
-	}
 	return m, nil
 }
 
 // optionalEndpoints leaves out what may not be used rather than refuse the whole
 // document: a bad registration endpoint does not matter to who never registers.
-func (m *ServerMetadata) optionalEndpoints(d *document, mayBePlain bool) error {
+func (m *ServerMetadata) optionalEndpoints(d *document, mayBePlain bool) {
 	for _, e := range []struct {
 		name  string
 		field *string
@@ -186,41 +176,4 @@ func (m *ServerMetadata) optionalEndpoints(d *document, mayBePlain bool) error {
 		}
 		*e.field = text
 	}
-	return d.err
-}
-
-// document reads members and keeps the first error.
-type document struct {
-	strictjson.Object
-	err error
-}
-
-func parseDocument(body []byte) (strictjson.Object, error) {
-	doc, err := strictjson.Parse(body)
-	if err != nil {
-		return nil, &Malformed{Why: err.Error()}
-	}
-	return doc, nil
-}
-
-func (d *document) text(name string) string {
-	s, err := d.Text(name)
-	return keep(d, s, err)
-}
-
-func (d *document) texts(name string) []string {
-	list, err := d.Texts(name)
-	return keep(d, list, err)
-}
-
-func (d *document) flag(name string) bool {
-	b, err := d.Bool(name)
-	return keep(d, b, err)
-}
-
-func keep[T any](d *document, v T, err error) T {
-	if err != nil && d.err == nil {
-		d.err = err
-	}
-	return v
 }

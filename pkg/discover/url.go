@@ -11,6 +11,11 @@ import (
 // absolute and https; plain http is for loopback hosts, and when the URL was
 // learnt from someone, only if that someone is itself on loopback (attack S8).
 func parseURL(raw string, mayBePlain bool) (*url.URL, error) {
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
+		// RFC 3986 has ASCII only. A name in another script must be written as
+		// xn--..., so that comparing and reading it mean the same to everybody.
+		return nil, errors.New("a URL with characters that do not belong into one")
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil: // its text would repeat the URL
