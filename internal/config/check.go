@@ -1,0 +1,247 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// visit calls f for every field of file.go that has a key, outermost first, and
+// goes through maps in the order of their keys. tag is the field's own.
+func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string, v reflect.Value, tag reflect.StructTag) error) error {
+	if err := f(key, v, tag); err != nil {
+		return err
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && v.Elem().Kind() == reflect.Struct {
+			return visit(key, v.Elem(), "", f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			name, _ := keyOf(field)
+			if name == "" {
+				continue
+			}
+			if err := visit(join(key, name), v.Field(i), field.Tag, f); err != nil {
+				return err
+			}
+		}
+	case reflect.Map:
+		names := v.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, name := range names {
+			// A map's element cannot be changed in place.
+			element := reflect.New(v.Type().Elem()).Elem()
+			element.Set(v.MapIndex(name))
+			if err := visit(joinName(key, name.String()), element, "", f); err != nil {
+				return err
+			}
+			v.SetMapIndex(name, element)
+		}
+	}
+	return nil
+}
+
+// check applies the rules that the tags of file.go name, and those that take
+// more than one key.
+func check(file *File, at sources) error {
+	return visit("", reflect.ValueOf(file).Elem(), "", func(key string, v reflect.Value, tag reflect.StructTag) error {
+		fail := func(key, why string) error {
+			return &Error{at.of(key), fmt.Sprintf("%q %s", last(key), why)}
+		}
+		if why := broken(tag.Get("check"), v); why != "" {
+			return fail(key, why)
+		}
+		switch x := v.Interface().(type) {
+		case Managed:
+			if _, twice := x.IdPs[DefaultIdP]; twice && x.IdP != nil {
+				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\" already")
+			}
+		case IdP:
+			if sub, why := x.broken(); why != "" {
+				return fail(join(key, sub), why)
+			}
+		case OAuth:
+			if sub, why := x.broken(file); why != "" && at[key] != "" {
+				return fail(join(key, sub), why)
+			}
+		case Server:
+			if x.URL == "" {
+				return fail(join(key, "url"), "is missing")
+			}
+		case Auth:
+			if sub, why := x.broken(); why != "" {
+				return fail(join(key, sub), why)
+			}
+		case Store:
+			if sub, why := x.broken(); why != "" {
+				return fail(join(key, sub), why)
+			}
+		}
+		return nil
+	})
+}
+
+// of returns where a key was set, or for an absent one where its object starts.
+func (at sources) of(key string) string {
+	for key != "" && at[key] == "" {
+		key = key[:max(0, strings.LastIndexByte(key, '.'))]
+	}
+	return at[key]
+}
+
+func (p IdP) broken() (key, why string) {
+	if p.Issuer == "" {
+		return "issuer", "is missing"
+	}
+	if p.IdPClientID == "" {
+		return "clientId", "is missing"
+	}
+	return "", ""
+}
+
+func (o OAuth) broken(file *File) (key, why string) {
+	if o.ASClientID == "" && o.IsEnterpriseManaged() {
+		return "clientId", "is missing"
+	}
+	if names := file.Managed.names(); o.IdP != "" && !slices.Contains(names, o.IdP) {
+		why := "names an identity provider that the file does not have"
+		if near := nearest(o.IdP, names); near != "" {
+			why += fmt.Sprintf(", did you mean %q?", near)
+		}
+		return "idp", why
+	}
+	return "", ""
+}
+
+func (a Auth) broken() (key, why string) {
+	secret := a.SecretFile != "" || len(a.SecretCommand) > 0
+	switch {
+	case a.SecretFile != "" && len(a.SecretCommand) > 0:
+		return "secretCommand", "stands beside \"secretFile\"; one of them is enough"
+	case a.Method == "private_key_jwt" && a.KeyFile == "":
+		return "keyFile", "is missing; private_key_jwt needs it"
+	case a.Method == "private_key_jwt" && secret, a.Method == "none" && (secret || a.KeyFile != ""):
+		return "method", "does not use the secret that stands beside it"
+	}
+	return "", ""
+}
+
+func (s Store) broken() (key, why string) {
+	files := s.KeyFile != "" || s.PassphraseFile != ""
+	switch {
+	case s.KeyFile != "" && s.PassphraseFile != "":
+		return "passphraseFile", "stands beside \"keyFile\"; one of them is enough"
+	case s.Kind == "file" && !files:
+		return "kind", "is file, which needs \"keyFile\" or \"passphraseFile\""
+	case s.Kind == "keychain" && files:
+		return "kind", "is keychain, which uses no file"
+	}
+	return "", ""
+}
+
+// broken says which rule a value breaks. Absent values break none.
+func broken(rule string, v reflect.Value) string {
+	name, arg, _ := strings.Cut(rule, "=")
+	if name == "argv" && !v.IsNil() && v.Len() == 0 {
+		return "is an empty list; it needs at least a program"
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			if why := brokenText(name, arg, v.Index(i).String()); why != "" {
+				return why
+			}
+		}
+	case reflect.String:
+		if v.Len() > 0 {
+			return brokenText(name, arg, v.String())
+		}
+	case reflect.Int:
+		if n := v.Int(); n < 0 || n > 65535 {
+			return "is not a port number"
+		}
+	}
+	return ""
+}
+
+func brokenText(rule, arg, s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "holds a control character"
+	}
+	switch rule {
+	case "url":
+		return brokenURL(s)
+	case "issuer": // RFC 8414 section 2: no query either
+		if strings.Contains(s, "?") {
+			return "holds a query, which an issuer cannot have"
+		}
+		return brokenURL(s)
+	case "uri": // RFC 8707 section 2
+		if u, err := url.Parse(s); err != nil || !u.IsAbs() || strings.Contains(s, "#") || !printable(s) {
+			return "is not an absolute URI without a fragment"
+		}
+	case "oneof":
+		if options := strings.Split(arg, "|"); !slices.Contains(options, s) {
+			return "is not one of " + strings.Join(options, ", ")
+		}
+	case "vschar": // RFC 6749 appendix A.1
+		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return "holds a character that OAuth does not allow in a client ID"
+		}
+	case "scope": // RFC 6749 section 3.3
+		if !printable(s) || strings.ContainsAny(s, `"\`) {
+			return "holds something that is not a single word"
+		}
+	}
+	return ""
+}
+
+// brokenURL allows https, and http to this very machine only (S9, S33). Whether
+// a host name leads to a private address is for the HTTP client to see.
+func brokenURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || !printable(s) || u.Hostname() == "" || u.Opaque != "":
+		return "is not an absolute URL"
+	case u.User != nil:
+		return "holds a user name or password"
+	case strings.Contains(s, "#"):
+		return "holds a fragment"
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return ""
+	}
+	return "is not an https URL (http is for loopback addresses only)"
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// printable reports whether s holds visible ASCII only, as a URI does (RFC 3986
+// section 2); that also keeps out look-alike and direction-changing characters.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// validName holds for names a person types: a letter or digit, then up to 63
+// letters, digits, dots, underscores and dashes. Case is kept.
+func validName(s string) bool {
+	alnum := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	}
+	if s == "" || len(s) > 64 || !alnum(rune(s[0])) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return !alnum(r) && !strings.ContainsRune("._-", r) })
+}
+
+func badName(s string) string {
+	return fmt.Sprintf("%q is not a name: use up to 64 letters, digits, dots, dashes and underscores", s)
+}

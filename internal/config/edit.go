@@ -1,0 +1,107 @@
+package config
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/tailscale/hujson"
+)
+
+// fresh is what a new file starts with.
+const fresh = `// mcpauth: who signs you in, and which MCP servers you use.
+// Comments are fine and stay when mcpauth edits this file. Secrets do not belong here.
+{}
+`
+
+// lockRetry is how often a waiting edit looks whether the lock is free.
+const lockRetry = 20 * time.Millisecond
+
+// Edit changes the file at path, which need not exist. Comments, order and
+// formatting of everything else stay as they are. The result must be a file
+// that Load accepts, otherwise the old one stays; so it does when change fails.
+// A link is followed: its target is replaced, not the link. Edits wait for each
+// other until ctx ends, and a save by an editor meanwhile is not overwritten.
+func Edit(ctx context.Context, path string, change func(*Doc) error) error {
+	if err := edit(ctx, path, change); err != nil {
+		return fmt.Errorf("edit the configuration: %w", err)
+	}
+	return nil
+}
+
+func edit(ctx context.Context, path string, change func(*Doc) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	lock := flock.New(path + ".lock")
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return fmt.Errorf("wait for %s: %w", lock.Path(), err)
+	}
+	defer lock.Close() // the lock file stays: removing it would let two processes lock two files
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		done, err := editOnce(path, change)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// editOnce reports false when the file changed under its hands.
+func editOnce(path string, change func(*Doc) error) (done bool, err error) {
+	target, before, mode, err := readTarget(path)
+	if err != nil {
+		return false, err
+	}
+	doc := &Doc{path: path, src: bytes.Clone(before)}
+	if before == nil {
+		doc.src = []byte(fresh)
+	} else if _, err := hujson.Parse(append(bytes.Clone(before), '\n')); err != nil {
+		if _, err := parse(before); err == nil { // nothing but comments: give it an object
+			doc.src = append(doc.src, "\n{}\n"...)
+		}
+	}
+	if _, err := fileLayer(path, doc.src); err != nil {
+		return false, err
+	}
+	if err := change(doc); err != nil {
+		return false, err
+	}
+	if _, err := fileLayer(path, doc.src); err != nil {
+		return false, fmt.Errorf("the result would not load, nothing was changed: %w", err)
+	}
+	if before != nil && bytes.Equal(doc.src, before) {
+		return true, nil
+	}
+	_, now, _, err := readTarget(path)
+	if err != nil || !bytes.Equal(now, before) || (now == nil) != (before == nil) {
+		return false, err
+	}
+	return true, replaceFile(target, doc.src, mode)
+}
+
+// readTarget follows links. A file that is not there has nil content.
+func readTarget(path string) (target string, src []byte, mode os.FileMode, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return path, nil, 0o600, nil
+	}
+	if target, err = filepath.EvalSymlinks(path); err != nil {
+		return "", nil, 0, err
+	}
+	src, info, err := readFile(target, maxFile)
+	if err != nil {
+		return "", nil, 0, err
+	}
+	if src == nil {
+		src = []byte{}
+	}
+	return target, src, info.Mode().Perm(), nil
+}

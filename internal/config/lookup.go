@@ -1,0 +1,210 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// UnknownServer says that no server has this name. Near is a name that was
+// probably meant, or empty.
+type UnknownServer struct{ Name, Near string }
+
+func (e *UnknownServer) Error() string {
+	return fmt.Sprintf("no server %q is configured%s", e.Name, didYouMean(e.Near))
+}
+
+// UnconfiguredURL says that no server has this URL. Nothing is sent to a URL
+// that nobody configured (DESIGN "What must never happen" 3).
+type UnconfiguredURL struct{ URL string }
+
+func (e *UnconfiguredURL) Error() string { return fmt.Sprintf("no server is configured for %q", e.URL) }
+
+// AmbiguousURL says that several servers have this URL.
+type AmbiguousURL struct {
+	URL   string
+	Names []string
+}
+
+func (e *AmbiguousURL) Error() string {
+	return fmt.Sprintf("%q is the URL of several servers: %s", e.URL, strings.Join(e.Names, ", "))
+}
+
+// UnknownIdP says that no identity provider has this name.
+type UnknownIdP struct{ Name, Near string }
+
+func (e *UnknownIdP) Error() string {
+	return fmt.Sprintf("no identity provider %q is configured%s", e.Name, didYouMean(e.Near))
+}
+
+// NoIdP says that no identity provider is configured at all.
+type NoIdP struct{}
+
+func (*NoIdP) Error() string { return "no identity provider is configured" }
+
+// AmbiguousIdP says that there are several and none of them is the default.
+type AmbiguousIdP struct{ Names []string }
+
+func (e *AmbiguousIdP) Error() string {
+	return "several identity providers are configured and none is the default: " + strings.Join(e.Names, ", ")
+}
+
+func didYouMean(near string) string {
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", near)
+}
+
+// Server finds a server by its name or by its URL. A URL must be the configured
+// one; only what cannot make a difference (RFC 3986 section 6.2.3) is forgiven:
+// the case of scheme and host, a default port, and a missing path for "/".
+func (c *Config) Server(nameOrURL string) (Server, error) {
+	if s, ok := c.file.Servers[nameOrURL]; ok {
+		return s, nil
+	}
+	if !strings.Contains(nameOrURL, "://") {
+		return Server{}, &UnknownServer{nameOrURL, nearest(nameOrURL, slices.Sorted(maps.Keys(c.file.Servers)))}
+	}
+	var found []string
+	if want, ok := comparable(nameOrURL); ok {
+		for _, s := range c.Servers() {
+			if have, _ := comparable(s.URL); have == want {
+				found = append(found, s.Name)
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Server{}, &UnconfiguredURL{redact(nameOrURL)}
+	case 1:
+		return c.file.Servers[found[0]], nil
+	}
+	return Server{}, &AmbiguousURL{redact(nameOrURL), found}
+}
+
+// Servers lists the servers by name.
+func (c *Config) Servers() []Server {
+	return slices.SortedFunc(maps.Values(c.file.Servers), func(a, b Server) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// IdP finds an identity provider by name. Without a name it is the one that
+// --idp or MCPAUTH_IDP selects, else the block "idp", else the only one.
+func (c *Config) IdP(name string) (IdP, error) {
+	m := c.file.Managed
+	name = or(name, c.file.selected)
+	switch names := m.names(); {
+	case len(names) == 0 && name == "":
+		return IdP{}, &NoIdP{}
+	case m.IdP != nil && (name == "" || name == DefaultIdP):
+		return *m.IdP, nil
+	case name == "" && len(names) == 1:
+		return m.IdPs[names[0]], nil
+	case name == "":
+		return IdP{}, &AmbiguousIdP{names}
+	default:
+		if p, ok := m.IdPs[name]; ok {
+			return p, nil
+		}
+		return IdP{}, &UnknownIdP{name, nearest(name, names)}
+	}
+}
+
+// IdPs lists the identity providers by name.
+func (c *Config) IdPs() []IdP {
+	list := slices.Collect(maps.Values(c.file.Managed.IdPs))
+	if p := c.file.Managed.IdP; p != nil {
+		list = append(list, *p)
+	}
+	slices.SortFunc(list, func(a, b IdP) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Store returns where secrets are to be kept. Its Kind is empty when nobody
+// chose: then what login recorded counts.
+func (c *Config) Store() Store { return c.file.Store }
+
+// CAFile returns the file of further certificate authorities, or "".
+func (c *Config) CAFile() string { return c.file.CAFile }
+
+// Setting is one value and where it came from.
+type Setting struct {
+	Key    string // "mcpServers.wiki.url"
+	Value  string
+	Source string // "path:line:column", a flag, a variable, or "default"
+}
+
+// Settings lists every value that counts, defaults included, in the order of
+// file.go.
+func (c *Config) Settings() []Setting {
+	list := []Setting{{"config", c.Path, "default"}}
+	if c.file.selected != "" {
+		list = append(list, Setting{"idp", c.file.selected, c.at["idp"]})
+	}
+	_ = visit("", reflect.ValueOf(&c.file).Elem(), "", func(key string, v reflect.Value, tag reflect.StructTag) error {
+		value, set := shown(v, tag)
+		if set {
+			list = append(list, Setting{key, value, or(c.at[key], "default")})
+		} else if standard, ok := tag.Lookup("default"); ok {
+			list = append(list, Setting{key, standard, "default"})
+		}
+		return nil
+	})
+	return list
+}
+
+// shown prints a scalar or a list; set is false for absent values and for
+// objects. Of a command only the program is shown: people put secrets into
+// arguments.
+func shown(v reflect.Value, tag reflect.StructTag) (value string, set bool) {
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	switch {
+	case v.Kind() == reflect.Slice && v.Len() > 0 && tag.Get("check") == "argv":
+		return v.Index(0).String(), true
+	case v.Kind() == reflect.Slice && v.Len() > 0:
+		return strings.Join(v.Interface().([]string), " "), true
+	case v.Kind() == reflect.Bool, v.Kind() == reflect.Int && v.Int() != 0, v.Kind() == reflect.String && v.Len() > 0:
+		return fmt.Sprint(v.Interface()), true
+	}
+	return "", false
+}
+
+// comparable brings a URL into the form in which two are compared. It is never
+// stored or sent (protocol rule 3.3.1).
+func comparable(s string) (string, bool) {
+	if brokenURL(s) != "" {
+		return "", false
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", false
+	}
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	query := ""
+	if i := strings.IndexByte(s, '?'); i >= 0 {
+		query = s[i:]
+	}
+	return u.Scheme + "://" + host + ":" + port + path + query, true
+}
+
+// redact drops what a person may have pasted into a URL that an error repeats.
+func redact(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "a URL that cannot be read"
+	}
+	u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
+	return u.String()
+}

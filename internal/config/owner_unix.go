@@ -1,0 +1,39 @@
+//go:build unix
+
+package config
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// nonblock keeps the opening of a FIFO from waiting for its writer.
+const nonblock = syscall.O_NONBLOCK
+
+// writableByOthers says who else could have written a file, "" for nobody. The
+// administrator may own it: managed machines and containers work that way.
+func writableByOthers(info os.FileInfo) string {
+	if uid := owner(info); uid != os.Geteuid() && uid != 0 {
+		return fmt.Sprintf("it belongs to another account (uid %d)", uid)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Sprintf("other accounts can write to it (mode %04o)", info.Mode().Perm())
+	}
+	return ""
+}
+
+// readableByOthers says who else can read a secret, "" for nobody.
+func readableByOthers(info os.FileInfo) string {
+	if owner(info) != 0 && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Sprintf("other accounts can read it (mode %04o)", info.Mode().Perm())
+	}
+	return ""
+}
+
+func owner(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}

@@ -1,0 +1,153 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Paths are the places of one user.
+type Paths struct {
+	Home   string // the home folder
+	Config string // the configuration file
+	State  string // the state folder
+
+	moved pointer // what XDG variables asked for
+	fixed pointer // what they asked to be where it is by default
+}
+
+// pointer is location.json: where the folders are, for callers that get no
+// variable but HOME (some MCP clients hand their helpers nothing else).
+type pointer struct {
+	Config string `json:"config,omitempty"`
+	State  string `json:"state,omitempty"`
+}
+
+const maxPointer = 64 << 10
+
+// Locate finds the configuration and the state of the user whose home folder is
+// given. XDG_CONFIG_HOME and XDG_STATE_HOME win when absolute (a relative value
+// counts as unset, as the XDG specification wants), then the pointer file, then
+// the default, which is the same on every system. Only the pointer file is
+// read. A pointer to a folder that is gone is ignored; one that another account
+// could have planted is an *UnsafeFile error.
+func Locate(home string, getenv func(string) string) (Paths, error) {
+	if !filepath.IsAbs(home) {
+		return Paths{}, errors.New("locate the configuration: the home folder is not known")
+	}
+	p := Paths{Home: home}
+	standard := pointer{Config: defaultConfigDir(home), State: filepath.Join(home, ".local", "state", "mcpauth")}
+	left, err := readPointer(p.pointerFile())
+	if err != nil {
+		return Paths{}, err
+	}
+	var config string
+	config, p.moved.Config, p.fixed.Config, err = place(getenv("XDG_CONFIG_HOME"), left.Config, standard.Config)
+	if err != nil {
+		return Paths{}, err
+	}
+	p.State, p.moved.State, p.fixed.State, err = place(getenv("XDG_STATE_HOME"), left.State, standard.State)
+	if err != nil {
+		return Paths{}, err
+	}
+	p.Config = filepath.Join(config, "config.json")
+	return p, nil
+}
+
+// place decides about one folder, and says whether a variable moved or fixed it.
+func place(variable, left, standard string) (dir, moved, fixed string, err error) {
+	if filepath.IsAbs(variable) {
+		dir = filepath.Join(variable, "mcpauth")
+		if dir == standard {
+			return dir, "", dir, nil
+		}
+		return dir, dir, "", nil
+	}
+	if left == "" {
+		return standard, "", "", nil
+	}
+	info, err := os.Stat(left)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return standard, "", "", nil
+	case err != nil:
+		return "", "", "", fmt.Errorf("locate the configuration: %w", err)
+	case !info.IsDir():
+		return "", "", "", &UnsafeFile{left, "it is not a folder"}
+	}
+	if why := writableByOthers(info); why != "" {
+		return "", "", "", &UnsafeFile{left, why}
+	}
+	return left, "", "", nil
+}
+
+// LeavePointer writes down under the home folder what XDG variables moved, so
+// that a caller without these variables finds the same place. A folder whose
+// variable is unset keeps what an earlier call wrote; when nothing is moved any
+// more the file is removed. Call it after something was saved, never for a mere
+// look, since one command with a passing XDG_CONFIG_HOME would move everybody.
+func (p Paths) LeavePointer() error {
+	if p.moved == (pointer{}) && p.fixed == (pointer{}) {
+		return nil
+	}
+	file := p.pointerFile()
+	before, err := readPointer(file)
+	if err != nil {
+		return err
+	}
+	after := before
+	if p.moved.Config != "" || p.fixed.Config != "" {
+		after.Config = p.moved.Config
+	}
+	if p.moved.State != "" || p.fixed.State != "" {
+		after.State = p.moved.State
+	}
+	switch {
+	case after == before:
+		return nil
+	case after == pointer{}:
+		return os.Remove(file)
+	}
+	data, err := json.MarshalIndent(after, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("leave a pointer: %w", err)
+	}
+	if err := replaceFile(file, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("leave a pointer: %w", err)
+	}
+	return nil
+}
+
+func defaultConfigDir(home string) string { return filepath.Join(home, ".config", "mcpauth") }
+func (p Paths) pointerFile() string       { return filepath.Join(defaultConfigDir(p.Home), "location.json") }
+
+// readPointer returns the zero pointer when there is no file. It is strict:
+// whoever controls this file controls where trust is read from (S29).
+func readPointer(file string) (pointer, error) {
+	var left pointer
+	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		return pointer{}, &UnsafeFile{file, "it is not a regular file"}
+	}
+	data, err := readOwn(file, maxPointer)
+	if errors.Is(err, fs.ErrNotExist) {
+		return pointer{}, nil
+	}
+	if err != nil {
+		return pointer{}, err
+	}
+	if _, err := decode(file, data, &left); err != nil {
+		return pointer{}, err
+	}
+	for _, dir := range []string{left.Config, left.State} {
+		if dir != "" && !filepath.IsAbs(dir) {
+			return pointer{}, &Error{file, fmt.Sprintf("%q is not an absolute path", dir)}
+		}
+	}
+	return left, nil
+}
