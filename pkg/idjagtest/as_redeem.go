@@ -1,0 +1,217 @@
+package idjagtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// token is the token endpoint of the authorization server: it redeems ID-JAGs
+// (RFC 7523 section 2.1, JAG section 4.4.1).
+func (a *AS) token(c *call) *refusal {
+	if err := c.mustBeForm(); err != nil {
+		return err
+	}
+	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.now())
+	if err != nil {
+		return err
+	}
+	grant, err := c.need("grant_type")
+	if err != nil {
+		return err
+	}
+	if grant != GrantJWTBearer {
+		return refuse("unsupported_grant_type", "grant type %q is not the JWT bearer grant", grant)
+	}
+	if !client.mayUse(grant) {
+		return refuse("unauthorized_client", "client %q may not use grant type %q", client.ID, grant)
+	}
+	assertion, err := c.need("assertion")
+	if err != nil {
+		return err
+	}
+	if len(assertion) > 16<<10 {
+		return refuse("invalid_grant", "the assertion is over 16 KiB")
+	}
+	t, problem := a.checkGrant(c.r.Context(), assertion, client)
+	if problem != nil {
+		return refuse("invalid_grant", "assertion: %v", problem)
+	}
+	c.entry.Person = t.text("sub")
+	resource, err := a.resource(c, t)
+	if err != nil {
+		return err
+	}
+	c.entry.Resource = resource
+	scopes, err := a.scopes(c, t, resource)
+	if err != nil {
+		return err
+	}
+	a.state.Lock()
+	used := t.text("iss") + " " + t.text("jti")
+	again := a.replayed[used]
+	if a.replayed == nil {
+		a.replayed = map[string]bool{}
+	}
+	a.replayed[used] = true
+	a.state.Unlock()
+	if again {
+		return refuse("invalid_grant", "assertion: its jti was redeemed before")
+	}
+	return a.issue(c, client, t, resource, scopes)
+}
+
+// checkGrant is everything that makes an ID-JAG acceptable apart from what it is
+// good for.
+func (a *AS) checkGrant(ctx context.Context, assertion string, client Client) (token, error) {
+	issuer := unverifiedIssuer(assertion) // only to choose the keys; checked by the signature
+	a.state.Lock()
+	source := a.trusted[issuer]
+	a.state.Unlock()
+	if source == nil {
+		return token{}, fmt.Errorf("its iss %q is not trusted here", issuer)
+	}
+	text, err := source(ctx)
+	if err != nil {
+		return token{}, err
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(text, &set); err != nil {
+		return token{}, fmt.Errorf("the keys of %q are not a JWK set", issuer)
+	}
+	t, err := verify(assertion, set.Keys)
+	if err != nil {
+		return token{}, err
+	}
+	aud, err := t.audience()
+	now := a.now()
+	iat, exp := time.Unix(t.seconds("iat"), 0), time.Unix(t.seconds("exp"), 0)
+	switch {
+	case !t.hasType(jwtTypeIDJAG):
+		return token{}, fmt.Errorf("its typ is %q, want %q", t.typ, jwtTypeIDJAG)
+	case err != nil:
+		return token{}, err
+	case aud != a.Issuer:
+		return token{}, fmt.Errorf("its aud is %q, want %q", aud, a.Issuer)
+	case t.text("client_id") != client.ID:
+		return token{}, fmt.Errorf("its client_id is %q, but client %q presents it", t.text("client_id"), client.ID)
+	case !exp.After(now):
+		return token{}, fmt.Errorf("it has no exp or has expired")
+	case t.seconds("iat") == 0 || iat.After(now.Add(time.Minute)):
+		return token{}, fmt.Errorf("it has no iat or one in the future")
+	case exp.Sub(iat) > time.Hour:
+		return token{}, fmt.Errorf("it is valid for over an hour")
+	case time.Unix(t.seconds("nbf"), 0).After(now):
+		return token{}, fmt.Errorf("its nbf is in the future")
+	case t.text("sub") == "" || t.text("jti") == "":
+		return token{}, fmt.Errorf("it lacks sub or jti")
+	case t.claims["cnf"] != nil:
+		return token{}, fmt.Errorf("it is bound to a key and no proof is accepted here")
+	}
+	return t, nil
+}
+
+// resource decides what the token will be for. The claim rules; a parameter must
+// agree with it (JAG section 4.4.1, RFC 8707 section 2).
+func (a *AS) resource(c *call, t token) (string, *refusal) {
+	asked := c.form.Get("resource")
+	var allowed []string
+	switch claim := t.claims["resource"].(type) {
+	case nil:
+	case string:
+		allowed = []string{claim}
+	case []any:
+		for _, member := range claim {
+			s, _ := member.(string)
+			allowed = append(allowed, s)
+		}
+	default:
+		return "", refuse("invalid_grant", "assertion: its resource is no string")
+	}
+	switch {
+	case len(allowed) == 0 && a.DefaultResource == "":
+		return "", refuse("invalid_target", "the assertion names no resource and there is no default")
+	case len(allowed) == 0:
+		allowed = []string{a.DefaultResource}
+	case len(allowed) > 1 && asked == "":
+		return "", refuse("invalid_target", "the assertion names %d resources; say which", len(allowed))
+	}
+	if asked == "" {
+		asked = allowed[0]
+	}
+	if !slices.Contains(allowed, asked) {
+		return "", refuse("invalid_target", "resource is %q, the assertion is for %q", asked, allowed)
+	}
+	a.state.Lock()
+	defer a.state.Unlock()
+	if _, known := a.resources[asked]; !known {
+		return "", refuse("invalid_target", "resource %q is not one of this server", asked)
+	}
+	return asked, nil
+}
+
+// scopes lets a request narrow what the assertion grants, never widen it.
+func (a *AS) scopes(c *call, t token, resource string) ([]string, *refusal) {
+	granted := strings.Fields(t.text("scope"))
+	a.state.Lock()
+	offered := a.resources[resource]
+	a.state.Unlock()
+	for _, scope := range strings.Fields(c.form.Get("scope")) {
+		if !slices.Contains(granted, scope) {
+			return nil, refuse("invalid_scope", "scope %q is not in the assertion's %q", scope, t.text("scope"))
+		}
+	}
+	if asked := strings.Fields(c.form.Get("scope")); len(asked) > 0 {
+		granted = asked
+	}
+	var kept []string
+	for _, scope := range granted {
+		if slices.Contains(offered, scope) {
+			kept = append(kept, scope)
+		}
+	}
+	if len(granted) > 0 && len(kept) == 0 {
+		return nil, refuse("invalid_scope", "resource %q has none of the scopes %q", resource, granted)
+	}
+	return kept, nil
+}
+
+func (a *AS) issue(c *call, client Client, t token, resource string, scopes []string) *refusal {
+	life := a.TokenLifetime
+	if life == 0 {
+		life = 15 * time.Minute
+	}
+	now := a.now()
+	value := random() + random()
+	if a.JWT {
+		signed, err := a.key.Sign(map[string]any{"typ": "at+jwt"}, map[string]any{
+			"iss": a.Issuer, "sub": t.text("sub"), "aud": resource, "client_id": client.ID, "jti": random(),
+			"iat": now.Unix(), "exp": now.Add(life).Unix(), "scope": strings.Join(scopes, " "),
+		})
+		if err != nil {
+			return refuse("server_error", "%v", err)
+		}
+		value = signed
+	}
+	a.state.Lock()
+	if a.tokens == nil {
+		a.tokens = map[string]*AccessToken{}
+	}
+	a.tokens[value] = &AccessToken{Subject: t.text("sub"), Client: client.ID, Resource: resource, Scopes: scopes, Expires: now.Add(life)}
+	a.state.Unlock()
+	body := map[string]any{
+		"access_token": value,
+		"token_type":   "Bearer",
+		"expires_in":   int(life.Seconds()),
+		"scope":        strings.Join(scopes, " "),
+	}
+	if a.RefreshTokens {
+		body["refresh_token"] = random()
+	}
+	return a.reply(c, body)
+}

@@ -1,0 +1,330 @@
+package idjagtest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Party is what the three fakes have in common: a loopback listener, a record
+// of requests, faults and quirks. It is safe for concurrent use; its fields must
+// be set before the party starts.
+type Party struct {
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Addr is where to listen; "" means 127.0.0.1 and any port. Only loopback
+	// addresses are accepted.
+	Addr string
+
+	mu       sync.Mutex
+	requests []*Request
+	faults   map[string]*struckFault
+	quirks   []Quirk
+	server   *http.Server
+	done     chan struct{}
+}
+
+func (p *Party) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+// listen opens the listener and returns its base URL, without a slash at the end.
+func (p *Party) listen(ca *CA) (net.Listener, string, error) {
+	addr := p.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return nil, "", fmt.Errorf("start fake: %q is not a loopback address with a port", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, "", fmt.Errorf("start fake: %w", err)
+	}
+	if ca == nil {
+		return l, "http://" + l.Addr().String(), nil
+	}
+	config, err := ca.config()
+	if err != nil {
+		l.Close()
+		return nil, "", err
+	}
+	return tls.NewListener(l, config), "https://" + l.Addr().String(), nil
+}
+
+func (p *Party) serve(l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are the point of a fault
+	}
+	p.mu.Lock()
+	p.server = server
+	if p.done == nil {
+		p.done = make(chan struct{})
+	}
+	p.mu.Unlock()
+	go server.Serve(l)
+}
+
+// Close ends open requests and the listener. The party cannot be started again.
+func (p *Party) Close() {
+	closing := p.closing()
+	p.mu.Lock()
+	server := p.server
+	p.server = nil
+	if server != nil {
+		close(closing)
+	}
+	p.mu.Unlock()
+	if server != nil {
+		server.Close()
+	}
+}
+
+func (p *Party) closing() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done == nil {
+		p.done = make(chan struct{})
+	}
+	return p.done
+}
+
+// call is one request being answered.
+type call struct {
+	w     http.ResponseWriter
+	r     *http.Request
+	form  url.Values // query of a GET, form of a POST
+	body  []byte
+	entry *Request
+}
+
+// maxBody bounds what the fakes read; no request of this protocol comes near.
+const maxBody = 1 << 20
+
+// answer records the request, lets a fault strike, and else runs serve. kind
+// names the request once its form is known.
+func (p *Party) answer(w http.ResponseWriter, r *http.Request, kind func(url.Values) string, serve func(*call) *refusal) {
+	entry := &Request{Time: p.now(), Method: r.Method, Path: r.URL.Path, UserAgent: r.UserAgent()}
+	c := &call{w: w, r: r, entry: entry}
+	bad := c.read()
+	entry.What = kind(c.form)
+	entry.Form = withoutSecrets(c.form)
+	c.entry = &Request{}
+	*c.entry = *entry // the handler works on its own copy until it is done
+	p.mu.Lock()
+	p.requests = append(p.requests, entry)
+	p.mu.Unlock()
+	finish := func() {
+		p.mu.Lock()
+		*entry = *c.entry
+		p.mu.Unlock()
+	}
+	defer finish()
+
+	usual := func() {
+		err := bad
+		if err == nil {
+			err = serve(c)
+		}
+		if err == nil {
+			if c.entry.Status == 0 {
+				c.entry.Status = http.StatusOK
+			}
+			return
+		}
+		c.entry.Status, c.entry.Error, c.entry.Reason = err.status, err.code, err.reason
+		finish() // a client may ask for the reason as soon as it has the answer
+		err.write(c)
+	}
+	if f, ok := p.fault(entry.What); ok {
+		c.entry.Reason = "fault"
+		if p.strike(c, f, usual) {
+			return
+		}
+		c.entry.Reason = ""
+	}
+	usual()
+}
+
+// read takes in the body and the parameters. A parameter that comes twice is
+// refused (RFC 6749 section 3.2); one without a value counts as left out, but is
+// noted as a bad habit.
+func (c *call) read() *refusal {
+	c.form = url.Values{}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, maxBody))
+	if err != nil {
+		return refuse("invalid_request", "the body cannot be read or is over %d bytes", maxBody)
+	}
+	c.body = body
+	raw := c.r.URL.RawQuery
+	kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if c.r.Method == http.MethodPost && kind == "application/x-www-form-urlencoded" {
+		raw = string(body)
+	}
+	form, err := url.ParseQuery(raw)
+	if err != nil {
+		return refuse("invalid_request", "the parameters are not form-encoded")
+	}
+	c.form = form
+	for name, values := range form {
+		if len(values) > 1 {
+			return refuse("invalid_request", "parameter %s comes %d times", name, len(values))
+		}
+		if values[0] == "" {
+			c.entry.Notes = append(c.entry.Notes, fmt.Sprintf("parameter %s is empty and should be left out", name))
+			delete(form, name)
+		}
+	}
+	return nil
+}
+
+// mustBeForm holds for token and revocation endpoints (RFC 6749 section 3.2).
+func (c *call) mustBeForm() *refusal {
+	kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	switch {
+	case c.r.Method != http.MethodPost:
+		return refuse("invalid_request", "the method is %s, want POST", c.r.Method).as(http.StatusMethodNotAllowed)
+	case kind != "application/x-www-form-urlencoded":
+		return refuse("invalid_request", "the content type is %q, want application/x-www-form-urlencoded", kind)
+	case c.r.URL.RawQuery != "":
+		return refuse("invalid_request", "parameters stand in the URL, where logs would keep them")
+	}
+	return nil
+}
+
+// need returns a parameter that must be there.
+func (c *call) need(name string) (string, *refusal) {
+	if v := c.form.Get(name); v != "" {
+		return v, nil
+	}
+	return "", refuse("invalid_request", "parameter %s is missing", name)
+}
+
+// reply sends a JSON object, after the quirks have bent it.
+func (p *Party) reply(c *call, body map[string]any) *refusal {
+	for _, q := range p.quirksOn(c.entry.What) {
+		if q.Body != nil {
+			q.Body(body)
+		}
+	}
+	c.entry.Status = http.StatusOK
+	writeJSON(c.w, http.StatusOK, body)
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // cannot be: the fakes put only strings, numbers and lists in
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(text)
+}
+
+// refusal is an OAuth error answer. What the client is told is what the record
+// says, as far as error_description may hold it.
+type refusal struct {
+	status      int
+	code        string
+	reason      string
+	description string
+	extra       map[string]any
+}
+
+// refuse makes a refusal with the status that the code usually has.
+func refuse(code, format string, args ...any) *refusal {
+	status := http.StatusBadRequest
+	switch code {
+	case "invalid_client":
+		status = http.StatusUnauthorized // RFC 6749 section 5.2
+	case "access_denied", "insufficient_scope":
+		status = http.StatusForbidden
+	case "not_found":
+		status = http.StatusNotFound
+	case "server_error":
+		status = http.StatusInternalServerError
+	}
+	reason := fmt.Sprintf(format, args...)
+	return &refusal{status: status, code: code, reason: reason, description: printable(reason)}
+}
+
+func (r *refusal) as(status int) *refusal {
+	r.status = status
+	return r
+}
+
+func (r *refusal) write(c *call) {
+	body := map[string]any{}
+	if r.code != "" {
+		body["error"] = r.code
+	}
+	if r.description != "" {
+		body["error_description"] = r.description
+	}
+	for name, value := range r.extra {
+		body[name] = value
+	}
+	if r.code == "invalid_client" && c.r.Header.Get("Authorization") != "" {
+		c.w.Header().Set("WWW-Authenticate", `Basic realm="token"`) // RFC 6749 section 5.2
+	}
+	writeJSON(c.w, r.status, body)
+}
+
+// printable keeps the characters that RFC 6749 section 5.2 allows in
+// error_description.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < 0x20 || r > 0x7e:
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// KeySource gives the keys that an authorization server verifies ID-JAGs with.
+type KeySource func(ctx context.Context) ([]byte, error)
+
+// FetchKeys is a KeySource that reads a JWK set over HTTP at every use. A nil
+// client means http.DefaultClient.
+func FetchKeys(client *http.Client, url string) KeySource {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return func(ctx context.Context) ([]byte, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, fmt.Errorf("fetch keys: %w", err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, fmt.Errorf("fetch keys: %w", err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return nil, errors.New("fetch keys: " + resp.Status)
+		}
+		return io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	}
+}
