@@ -48,8 +48,8 @@ type Client struct {
 	Secret secret.Text // for the two secret methods
 	Key    *Key        // for PrivateKeyJWT
 
-	// Method says how to authenticate. Empty means None; use Choose to pick by
-	// the server's metadata.
+	// Method says how to authenticate. Empty means what Choose picks for a server
+	// whose metadata says nothing; use Choose to pick by the metadata.
 	Method Method
 
 	// Issuer is the authorization server that gave the registration. It is the
@@ -62,7 +62,7 @@ type Client struct {
 
 	// RawBasic sends ID and secret in the Basic header without the form
 	// encoding that RFC 6749 section 2.3.1 demands, for servers that do not
-	// decode it.
+	// decode it. An ID with a colon cannot be sent so.
 	RawBasic bool
 
 	Now func() time.Time // nil means time.Now
@@ -99,24 +99,32 @@ func (c Client) Choose(supported []string) (Method, error) {
 
 // Apply adds the proof to a request for a token endpoint: to its header, or to
 // the form that will be its body. It sets client_id in the form for every method
-// but client_secret_basic, and uses one method only (RFC 6749 section 2.3).
-// The request's URL must be set. Apply does not look where the request goes.
+// but client_secret_basic, and removes what an earlier Apply left there, since
+// one method only may be used (RFC 6749 section 2.3). The request's URL must be
+// set and form must not be nil. Apply does not look where the request goes.
 func (c Client) Apply(req *http.Request, form url.Values) error {
 	if c.ID == "" {
 		return errors.New("authenticate client: no client id")
 	}
-	method := c.Method
-	if method == "" {
-		method = None
+	if form == nil {
+		return errors.New("authenticate client: no form")
 	}
-	if err := c.holds(method); err != nil {
+	method, err := c.Choose(nil)
+	if err != nil {
 		return fmt.Errorf("authenticate client %q: %w", c.ID, err)
+	}
+	req.Header.Del("Authorization")
+	for _, name := range []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"} {
+		form.Del(name)
 	}
 	switch method {
 	case SecretBasic:
 		id, sec := c.ID, c.Secret.Reveal()
 		if !c.RawBasic {
 			id, sec = url.QueryEscape(id), url.QueryEscape(sec)
+		}
+		if strings.Contains(id, ":") { // RFC 7617 section 2: the server would split there
+			return fmt.Errorf("authenticate client %q: an id with a colon needs the form encoding", c.ID)
 		}
 		req.SetBasicAuth(id, sec)
 		return nil

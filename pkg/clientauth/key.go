@@ -12,7 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -33,8 +33,10 @@ type Key struct {
 
 // ParseKey reads a private key from PEM (PKCS #8, PKCS #1 or SEC 1) or from a
 // JWK. RSA of at least 2,048 bits, the P-256, P-384 and P-521 curves and Ed25519
-// are taken. id is the "kid" of the assertions; when empty it is the JWK's own,
-// or else its thumbprint (RFC 7638). Errors never show key material.
+// are taken. Of several PEM blocks the first private key counts: openssl writes
+// the curve, and people the certificate, into the same file. id is the "kid" of
+// the assertions; when empty it is the JWK's own, or else its thumbprint (RFC
+// 7638). Errors never show key material.
 func ParseKey(data []byte, id string) (*Key, error) {
 	priv, own, err := readPrivate(data)
 	if err != nil {
@@ -77,7 +79,13 @@ func (k *Key) Public() jose.JSONWebKey { return k.public }
 func (k *Key) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[key %q]", k.id) }
 
 func readPrivate(data []byte) (key crypto.Signer, id string, err error) {
-	if block, _ := pem.Decode(data); block != nil {
+	if block, rest := pem.Decode(data); block != nil {
+		for block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			block, rest = pem.Decode(rest)
+		}
+		if block == nil {
+			return nil, "", errors.New("no private key among the PEM blocks")
+		}
 		key, err := readPEM(block)
 		return key, "", err
 	}
@@ -92,6 +100,9 @@ func readPrivate(data []byte) (key crypto.Signer, id string, err error) {
 }
 
 func readPEM(block *pem.Block) (crypto.Signer, error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" { // RFC 5958, RFC 1421
+		return nil, errors.New("the key is encrypted; give an unencrypted one")
+	}
 	switch block.Type {
 	case "PRIVATE KEY":
 		if k, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
@@ -107,8 +118,6 @@ func readPEM(block *pem.Block) (crypto.Signer, error) {
 		if k, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
 			return k, nil
 		}
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("the key is encrypted; give an unencrypted one")
 	}
 	return nil, fmt.Errorf("no usable private key in the PEM block %q", block.Type)
 }
@@ -153,9 +162,7 @@ func (c Client) assertion(endpoint string) (string, error) {
 		now = c.Now
 	}
 	jti := make([]byte, 16)
-	if _, err := io.ReadFull(rand.Reader, jti); err != nil {
-		return "", err
-	}
+	rand.Read(jti) // never fails
 	return jwt.Signed(c.Key.signer).Claims(map[string]any{
 		"iss": c.ID, "sub": c.ID, "aud": aud,
 		"jti": base64.RawURLEncoding.EncodeToString(jti),
