@@ -74,22 +74,19 @@ func Post(ctx context.Context, client *http.Client, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
 	}
-	date, _ := http.ParseTime(resp.Header.Get("Date"))
-	if len(body) > MaxAnswer {
-		return Answer{}, &Error{Endpoint: bare(r.URL), Status: resp.StatusCode, Strange: "an answer that is too large", Date: date}
-	}
-	members, jsonErr := strictjson.Parse(body)
+	members, jsonErr := parse(body)
 	if resp.StatusCode != http.StatusOK || jsonErr != nil {
-		return Answer{}, refusal(r.URL, resp, members, jsonErr, body, date)
+		return Answer{}, refusal(r.URL, resp, members, jsonErr, body)
 	}
 	// A server may say 200 and mean no, as products whose other interfaces do so
 	// are seen to do (quirk table 3.2).
-	if code, err := members.Text("error"); err == nil && code != "" && !members.Has("access_token") {
-		return Answer{}, refusal(r.URL, resp, members, nil, body, date)
+	code, _ := members.Text("error")
+	if token, _ := members.Text("access_token"); code != "" && token == "" {
+		return Answer{}, refusal(r.URL, resp, members, nil, body)
 	}
-	a := Answer{members: members, Date: date}
+	a := Answer{members: members, Date: clockOf(resp)}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" {
-		a.Note = fmt.Sprintf("the answer has the content type %q", kind)
+		a.Note = fmt.Sprintf("the answer has the content type %q", short(kind))
 	}
 	return a, nil
 }
@@ -102,21 +99,36 @@ func Revoke(ctx context.Context, client *http.Client, r Request) error {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
 	}
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
-	members, jsonErr := strictjson.Parse(body)
-	return refusal(r.URL, resp, members, jsonErr, body, time.Time{})
+	members, jsonErr := parse(body)
+	return refusal(r.URL, resp, members, jsonErr, body)
+}
+
+var errTooLarge = errors.New("it is too large")
+
+func parse(body []byte) (strictjson.Object, error) {
+	if len(body) > MaxAnswer {
+		return nil, errTooLarge
+	}
+	return strictjson.Parse(body)
+}
+
+// clockOf is the server's clock, zero when it did not tell.
+func clockOf(resp *http.Response) time.Time {
+	date, _ := http.ParseTime(resp.Header.Get("Date"))
+	return date
 }
 
 func send(ctx context.Context, client *http.Client, r Request) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, nil)
 	if err != nil {
-		return nil, fmt.Errorf("post to the endpoint: %q is not a URL", bare(r.URL))
+		return nil, errors.New("post a form: the endpoint is not a URL")
 	}
 	form := url.Values{}
 	for name, values := range r.Form {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,8 @@ type Error struct {
 	ACRValues string
 	MaxAge    time.Duration
 
-	// RetryAfter is the wait that a 429 or 503 asks for, zero when it does not.
+	// RetryAfter is the wait that the server asks for, zero when it does not and a
+	// day at most.
 	RetryAfter time.Duration
 
 	// Strange says what came instead of an OAuth answer, for example "a web
@@ -49,13 +51,28 @@ func (e *Error) Error() string {
 }
 
 // Temporary reports whether the same request may succeed later: the server is
-// overloaded, broken or being repaired.
+// overloaded, broken or being repaired. A decision stays one, whatever the status
+// it came with: asking again would hammer a server that has said no.
 func (e *Error) Temporary() bool {
-	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
-		e.Status >= 500 && e.Code != "invalid_grant" || e.Code == "temporarily_unavailable"
+	switch {
+	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout, e.Code == "temporarily_unavailable":
+		return true
+	case slices.Contains(decisions, e.Code):
+		return false
+	}
+	return e.Status >= 500
 }
 
-func refusal(url string, resp *http.Response, members strictjson.Object, jsonErr error, body []byte, date time.Time) *Error {
+// decisions are the codes with which a server has understood and refused (RFC
+// 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9470 section 3). Others come from
+// gateways as well: some write the status text there.
+var decisions = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+	"invalid_target", "access_denied", "insufficient_user_authentication", "login_required", "interaction_required", "consent_required",
+}
+
+func refusal(url string, resp *http.Response, members strictjson.Object, jsonErr error, body []byte) *Error {
+	date := clockOf(resp)
 	e := &Error{Endpoint: bare(url), Status: resp.StatusCode, MaxAge: -1, Date: date, RetryAfter: retryAfter(resp, date)}
 	if jsonErr == nil {
 		// A member of a wrong type reads as absent: the refusal stands anyway.
@@ -79,12 +96,14 @@ func strange(resp *http.Response, jsonErr error, body []byte) string {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return "a redirect"
 	case bytes.HasPrefix(head, []byte("<!doctype html")), bytes.HasPrefix(head, []byte("<html")),
-		strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
+		strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/html"):
 		return "a web page"
 	case len(head) == 0:
 		return "an empty answer"
+	case jsonErr == errTooLarge:
+		return "an answer that is too large"
 	case jsonErr != nil:
-		return "something unusable (" + jsonErr.Error() + ")"
+		return "something unusable (" + short(jsonErr.Error()) + ")" // may name a member
 	}
 	return "JSON without an error code"
 }
