@@ -3,6 +3,7 @@ package idjag
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,6 +64,9 @@ func (r ExchangeRequest) checkClaims(g *Grant, now time.Time) error {
 	if c.Bound { // X14: we sent no proof, so it is bound to somebody else's key
 		return &CheckError{Rule: "X14", What: "the ID-JAG is bound to a key (cnf) that is not ours", Security: true}
 	}
+	if slices.Contains(c.Names, "authorization_details") { // X12: servers in the field refuse it
+		g.warn("the ID-JAG holds authorization_details, which nobody asked for")
+	}
 	if c.Subject == "" { // X10
 		g.warn("the ID-JAG names no subject (sub)")
 	}
@@ -112,5 +116,5 @@ func checkTimes(g *Grant, now time.Time) error { // X9
 func sameOrigin(a, b string) bool {
 	ua, err1 := url.Parse(a)
 	ub, err2 := url.Parse(b)
-	return err1 == nil && err2 == nil && ua.Scheme == ub.Scheme && ua.Host == ub.Host
+	return err1 == nil && err2 == nil && ua.Host != "" && ua.Scheme == ub.Scheme && ua.Host == ub.Host
 }

@@ -56,8 +56,13 @@ func Parse(assertion secret.Text) (Claims, error) {
 		return Claims{}, fmt.Errorf("read ID-JAG: longer than %d bytes", MaxAssertion)
 	}
 	parts := strings.Split(raw, ".")
-	if len(parts) != 3 && len(parts) != 5 {
+	if len(parts) != 3 && len(parts) != 5 || parts[len(parts)-1] == "" {
 		return Claims{}, errors.New("read ID-JAG: not a JWT")
+	}
+	for _, p := range parts { // the last ones too: an ID-JAG gets printed
+		if _, err := decode(p); err != nil {
+			return Claims{}, fmt.Errorf("read ID-JAG: %w", err)
+		}
 	}
 	header, err := part(parts[0])
 	if err != nil {
@@ -70,6 +75,9 @@ func Parse(assertion secret.Text) (Claims, error) {
 		return Claims{}, fmt.Errorf("read ID-JAG header: %w", f.err)
 	}
 	if len(parts) == 5 {
+		if !header.Has("enc") { // RFC 7516 section 4.1.2
+			return Claims{}, errors.New("read ID-JAG header: five parts and no encryption (enc)")
+		}
 		c.Opaque = true
 		return c, nil
 	}
@@ -121,11 +129,21 @@ func (c Claims) isIDJAG() bool {
 }
 
 func part(s string) (strictjson.Object, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	b, err := decode(s)
 	if err != nil {
-		return nil, errors.New("not base64url")
+		return nil, err
 	}
 	return strictjson.Parse(b)
+}
+
+// decode reads base64url (RFC 7515 section 2). Package base64 skips line ends
+// even when it is strict; in a header line they would start another one.
+func decode(s string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("not base64url")
+	}
+	return b, nil
 }
 
 // fields reads members until the first one that has a wrong type.

@@ -104,7 +104,8 @@ func Exchange(ctx context.Context, client *http.Client, r ExchangeRequest) (Gran
 	return g, nil
 }
 
-// check applies X1 to X15. Comments name the rules.
+// check applies X1 to X15, but for X13: no proof of possession is ever sent.
+// Comments name the rules.
 func (r ExchangeRequest) check(answer endpoint.Answer) (Grant, error) {
 	var g Grant
 	if answer.Note != "" {
@@ -160,7 +161,7 @@ func (r ExchangeRequest) checkScopes(g *Grant, answered string, hasAnswered bool
 	case hasAnswered:
 		g.Scopes = strings.Fields(answered)
 	default:
-		g.Scopes = r.Scopes
+		g.Scopes = slices.Clone(r.Scopes)
 	}
 	g.Reduced = missing(r.Scopes, g.Scopes)
 	if lack := missing(r.RequireScopes, g.Scopes); lack != nil {

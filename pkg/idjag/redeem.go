@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,11 @@ type RedeemRequest struct {
 	Client clientauth.Client // the registration at the authorization server
 	Grant  Grant
 
-	Resource string   // RFC 8707; empty leaves the parameter out
-	Scopes   []string // never wider than the grant; none leaves the parameter out
+	Resource string // RFC 8707; empty leaves the parameter out
+
+	// Scopes must be among Grant.Scopes where that is not nil: some servers grant
+	// what the form says. None leaves the parameter out.
+	Scopes []string
 
 	Now func() time.Time // nil means time.Now
 }
@@ -60,6 +64,9 @@ type Token struct {
 func Redeem(ctx context.Context, client *http.Client, r RedeemRequest) (Token, error) {
 	if r.Endpoint == "" || r.Grant.Assertion.IsZero() {
 		return Token{}, errors.New("redeem ID-JAG: endpoint and ID-JAG are required")
+	}
+	if wider := missing(r.Scopes, r.Grant.Scopes); r.Grant.Scopes != nil && wider != nil {
+		return Token{}, fmt.Errorf("redeem ID-JAG: the scopes %q are not in the grant", wider)
 	}
 	form := url.Values{
 		"grant_type": {GrantTypeJWTBearer},
@@ -118,12 +125,12 @@ func (r RedeemRequest) check(answer endpoint.Answer) (Token, error) {
 	case stated:
 		t.Expires = now.Add(min(life, MaxLifetime))
 	default:
-		if c, err := Parse(t.AccessToken); err == nil && c.Expires.After(now) {
-			t.Expires = now.Add(min(c.Expires.Sub(now), MaxLifetime))
+		if c, err := Parse(t.AccessToken); err == nil && !c.Expires.IsZero() {
+			t.Expires = now.Add(min(max(c.Expires.Sub(now), 0), MaxLifetime))
 		}
 	}
 
-	t.Scopes = r.Scopes
+	t.Scopes = slices.Clone(r.Scopes)
 	if granted, err := answer.Text("scope"); err != nil {
 		return Token{}, &CheckError{Rule: "A5", What: err.Error()}
 	} else if answer.Has("scope") {

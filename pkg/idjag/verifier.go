@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,8 @@ func (e *VerifyError) Error() string { return "ID-JAG refused: " + e.Reason }
 // authenticated and not as stated in the form.
 //
 // An error is a *VerifyError when the ID-JAG is refused, and otherwise says that
-// it could not be decided, with the error of the key set or of the Replay in it.
+// it could not be decided, with the error of ctx, of the Replay or of the network
+// (a net.Error from the key set) in it.
 // Verify does not decide whether the person may have a token, nor with which of
 // the scopes: that is the authorization server's policy. Key-bound (cnf) and
 // encrypted ID-JAGs are refused, because nothing here checks the proof.
@@ -94,15 +96,19 @@ func (v *Verifier) Verify(ctx context.Context, assertion secret.Text, clientID s
 	case !c.isIDJAG():
 		return Claims{}, grantRefused("typ is %q, want %q", c.Type, JWTType)
 	}
-	keys, trusted := v.IdPs[c.Issuer]
-	if !trusted {
+	keys := v.IdPs[c.Issuer]
+	if keys == nil {
 		return Claims{}, grantRefused("issuer %q is not a trusted identity provider", c.Issuer)
 	}
 	payload, err := keys.VerifySignature(ctx, assertion.Reveal())
-	if err != nil {
-		if ctx.Err() != nil {
-			return Claims{}, fmt.Errorf("verify ID-JAG: %w", ctx.Err())
-		}
+	var network net.Error
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return Claims{}, fmt.Errorf("verify ID-JAG: %w", ctx.Err())
+	case errors.As(err, &network):
+		return Claims{}, fmt.Errorf("verify ID-JAG: get the keys of %q: %w", c.Issuer, err)
+	default:
 		return Claims{}, grantRefused("signature: %v", err)
 	}
 	signed := Claims{Type: c.Type, Algorithm: c.Algorithm, KeyID: c.KeyID}
@@ -114,7 +120,10 @@ func (v *Verifier) Verify(ctx context.Context, assertion secret.Text, clientID s
 	if err := v.check(signed, c.Issuer, clientID); err != nil {
 		return Claims{}, err
 	}
-	return signed, v.use(ctx, signed)
+	if err := v.use(ctx, signed); err != nil {
+		return Claims{}, err
+	}
+	return signed, nil
 }
 
 func (v *Verifier) check(c Claims, issuer, clientID string) error {
