@@ -52,26 +52,25 @@ type Client struct {
 	ForeignMetadata bool
 }
 
-// recall returns the first kept document that still parses. It looks at all
-// places before the network is asked for the first, so that a server whose
-// metadata is at the second place costs no request either.
-func recall[T any](c *Client, places []string, parse func(from string, body []byte) (T, error)) (v T, ok bool) {
+// recall returns the document kept under key if it still parses. The key is
+// the place that is asked first, wherever the document was found then: so that a
+// server whose metadata is elsewhere costs no request either, and documents of two
+// servers that share an origin are kept apart.
+func recall[T any](c *Client, key string, parse func(from string, body []byte) (T, error)) (v T, ok bool) {
 	if c.Cache == nil {
 		return v, false
 	}
-	for _, place := range places {
-		if body, hit := c.Cache.Get(place); hit && len(body) <= maxBody {
-			if v, err := parse(place, body); err == nil {
-				return v, true
-			}
-		}
+	body, hit := c.Cache.Get(key)
+	if !hit || len(body) > maxBody {
+		return v, false
 	}
-	return v, false
+	v, err := parse(key, body)
+	return v, err == nil
 }
 
-// ask fetches the document at one place and keeps it if it parses. Neither
-// found nor an error means that the next place may be asked.
-func ask[T any](ctx context.Context, c *Client, s *search, place string, parse func(from string, body []byte) (T, error)) (v T, found bool, err error) {
+// ask fetches the document at one place and keeps it under key if it parses.
+// Neither found nor an error means that the next place may be asked.
+func ask[T any](ctx context.Context, c *Client, s *search, key, place string, parse func(from string, body []byte) (T, error)) (v T, found bool, err error) {
 	var none T
 	body, age, err := c.get(ctx, place)
 	if err == nil {
@@ -80,7 +79,7 @@ func ask[T any](ctx context.Context, c *Client, s *search, place string, parse f
 	switch {
 	case err == nil:
 		if c.Cache != nil && age > 0 {
-			c.Cache.Put(place, body, age)
+			c.Cache.Put(key, body, age)
 		}
 		return v, true, nil
 	case s.goOn(err):

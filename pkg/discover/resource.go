@@ -33,7 +33,8 @@ type Resource struct {
 	// ChallengeScopes are the scopes of the server's challenge. They go before
 	// ScopesSupported, and are known only if the server had to be probed.
 	ChallengeScopes []string
-	// Source is the URL of the document, without query.
+	// Source is the URL of the document, without query. For a document out of
+	// the Cache it is the place that is asked first.
 	Source string
 }
 
@@ -72,12 +73,12 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	if root := origin(server) + "/.well-known/" + resourceSuffix; root != places[0] {
 		places = append(places, root)
 	}
-	if r, ok := recall(c, places, parse); ok {
+	if r, ok := recall(c, places[0], parse); ok {
 		return r, nil
 	}
 
 	var s search
-	if r, found, err := ask(ctx, c, &s, places[0], parse); found || err != nil {
+	if r, found, err := ask(ctx, c, &s, places[0], places[0], parse); found || err != nil {
 		return r, err
 	}
 	hint, err := c.probe(ctx, server, &s)
@@ -88,7 +89,7 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	if hint.metadata != "" && hint.metadata != places[0] {
 		rest = slices.Compact(append([]string{hint.metadata}, rest...))
 	}
-	if hint.metadata != "" || hint.scopes != nil {
+	if hint.scopes != nil {
 		// The challenge is a part of this answer and cannot be kept, so neither
 		// is the document: the cache must not answer otherwise than the network.
 		uncached := *c
@@ -96,7 +97,7 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 		c = &uncached
 	}
 	for _, place := range rest {
-		r, found, err := ask(ctx, c, &s, place, parse)
+		r, found, err := ask(ctx, c, &s, places[0], place, parse)
 		if found {
 			r.ChallengeScopes = hint.scopes
 		}

@@ -43,7 +43,8 @@ type ServerMetadata struct {
 	// Unusable names the optional endpoints that were published but are not
 	// https URLs without userinfo and fragment. Their fields are empty.
 	Unusable []string
-	// Source is the URL of the document, without query.
+	// Source is the URL of the document, without query. For a document out of
+	// the Cache it is the place that is asked first.
 	Source string
 }
 
@@ -91,12 +92,12 @@ func appended(u *url.URL) string {
 // usual case, where the first one answers.
 func (c *Client) server(ctx context.Context, issuer string, places []string) (ServerMetadata, error) {
 	parse := func(from string, body []byte) (ServerMetadata, error) { return parseServer(issuer, from, body) }
-	if m, ok := recall(c, places, parse); ok {
+	if m, ok := recall(c, places[0], parse); ok {
 		return m, nil
 	}
 	var s search
 	for _, place := range places {
-		if m, found, err := ask(ctx, c, &s, place, parse); found || err != nil {
+		if m, found, err := ask(ctx, c, &s, places[0], place, parse); found || err != nil {
 			return m, err
 		}
 	}
