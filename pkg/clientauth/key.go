@@ -76,7 +76,7 @@ func (k *Key) Algorithm() string { return string(k.alg) }
 func (k *Key) Public() jose.JSONWebKey { return k.public }
 
 // Format implements fmt.Formatter: a key shows its ID only.
-func (k *Key) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[key %q]", k.id) }
+func (k Key) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[key %q]", k.id) }
 
 func readPrivate(data []byte) (key crypto.Signer, id string, err error) {
 	if block, rest := pem.Decode(data); block != nil {
