@@ -68,6 +68,7 @@ type Server struct {
 	Expires       time.Time `json:"expires,omitzero"` // of the access token
 	Scopes        []string  `json:"scopes,omitempty"`
 	LastError     *Failure  `json:"lastError,omitempty"`
+	Sealed        []string  `json:"sealed,omitempty"` // names of the access tokens in the vault
 }
 
 // Failure is the last thing that went wrong with a server.

@@ -20,22 +20,30 @@ const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 //
 // The D-Bus library reads the address from the environment only, and sets it
 // itself when it finds a bus, so that this does nothing that it would not do.
-func findBus() error {
+//
+// folders are where the socket of the session may be.
+func findBus(folders []string) error {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
 		return nil
 	}
 	if a := os.Getenv(busVariable); a != "" && a != "autolaunch:" {
 		return nil
 	}
-	path := busSocket(os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Geteuid()))
+	path := busSocket(folders)
 	if path == "" {
 		return fmt.Errorf("%w: there is no session bus", ErrUnavailable)
 	}
 	return os.Setenv(busVariable, "unix:path="+escapeAddress(path))
 }
 
+// runtimeFolders lists the standard places of the user's bus. A caller with a
+// bare environment has only the second.
+func runtimeFolders() []string {
+	return []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Geteuid())}
+}
+
 // busSocket returns the first socket "bus" of the user in the folders, or "".
-func busSocket(folders ...string) string {
+func busSocket(folders []string) string {
 	for _, f := range folders {
 		path := filepath.Join(f, "bus")
 		if !filepath.IsAbs(path) {

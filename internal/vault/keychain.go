@@ -25,7 +25,7 @@ type KeychainOptions struct {
 func Keychain(d *state.Dir, o KeychainOptions) *Vault {
 	return &Vault{
 		dir:     d,
-		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second)},
+		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders()},
 		maxItem: cmp.Or(o.MaxItem, platformMax(runtime.GOOS)),
 		kernel:  kernelCopy(d.Path()),
 	}
@@ -43,16 +43,17 @@ func platformMax(goos string) int {
 // keychain is the only user of go-keyring, whose calls take no ctx, may wait
 // for a dialog for ever, and return untyped errors.
 type keychain struct {
-	service  string
-	deadline time.Duration
+	service    string
+	deadline   time.Duration
+	busFolders []string
 }
 
 func (k *keychain) get(ctx context.Context, name string) (value string, err error) {
-	return call(ctx, k.deadline, func() (string, error) { return keyring.Get(k.service, name) })
+	return k.call(ctx, func() (string, error) { return keyring.Get(k.service, name) })
 }
 
 func (k *keychain) set(ctx context.Context, name, value string) error {
-	_, err := call(ctx, k.deadline, func() (string, error) { return "", keyring.Set(k.service, name, value) })
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(k.service, name, value) })
 	if err != nil || runtime.GOOS != "darwin" {
 		return err
 	}
@@ -67,7 +68,7 @@ func (k *keychain) set(ctx context.Context, name, value string) error {
 }
 
 func (k *keychain) delete(ctx context.Context, name string) error {
-	_, err := call(ctx, k.deadline, func() (string, error) { return "", keyring.Delete(k.service, name) })
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Delete(k.service, name) })
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -76,14 +77,14 @@ func (k *keychain) delete(ctx context.Context, name string) error {
 
 // call runs one call of the library and stops waiting when ctx or the deadline
 // says so. All that is left behind then is the goroutine.
-func call(ctx context.Context, deadline time.Duration, f func() (string, error)) (string, error) {
+func (k *keychain) call(ctx context.Context, f func() (string, error)) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", ended(err)
 	}
-	if err := findBus(); err != nil {
+	if err := findBus(k.busFolders); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, k.deadline)
 	defer cancel()
 	type result struct {
 		value string

@@ -105,10 +105,12 @@ func (v *Vault) open(ctx context.Context, name string, shortLived bool) ([]byte,
 		if plain, err := decrypt(key, name, b); err == nil {
 			return plain, nil
 		}
-		v.dropCopies() // perhaps the copy is of an older key
 	}
+	// Perhaps the copy is of an older key. It is replaced by what the store
+	// has, and kept while the store does not answer: the file may be at fault.
 	key, err := v.askKey(ctx)
 	if errors.Is(err, ErrNotFound) {
+		v.dropCopies()
 		return nil, v.bad(name, "the key it was sealed under is gone", shortLived)
 	}
 	if err != nil {
@@ -182,7 +184,7 @@ func (v *Vault) makeKey(ctx context.Context) (secret.Text, error) {
 	if key, err := v.askKey(ctx); !errors.Is(err, ErrNotFound) {
 		return key, err
 	}
-	unlock, err := v.dir.Lock(ctx, "data key")
+	unlock, err := v.lock(ctx, "data key")
 	if err != nil {
 		return secret.Text{}, err
 	}

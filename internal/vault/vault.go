@@ -24,8 +24,8 @@ import (
 // person, and only ErrNotFound means that there is nothing.
 var (
 	ErrNotFound    = errors.New("not found")
-	ErrLocked      = errors.New("the keychain is locked")
-	ErrUnavailable = errors.New("no keychain is available")
+	ErrLocked      = errors.New("the store is locked")
+	ErrUnavailable = errors.New("the store is not available")
 	ErrRefused     = errors.New("access was refused")
 	ErrTimeout     = errors.New("no answer in time")
 )
@@ -110,7 +110,7 @@ func (v *Vault) set(ctx context.Context, name string, value secret.Text) error {
 	}
 	// A small value deletes the file that a big one has just written, unless
 	// they take turns.
-	unlock, err := v.dir.Lock(ctx, "item "+name)
+	unlock, err := v.lock(ctx, "item "+name)
 	if err != nil {
 		return err
 	}
@@ -156,6 +156,14 @@ func (v *Vault) Forget(ctx context.Context) error {
 		return fmt.Errorf("forget the data key and the sealed files: %w", err)
 	}
 	return nil
+}
+
+func (v *Vault) lock(ctx context.Context, what string) (func(), error) {
+	unlock, err := v.dir.Lock(ctx, what)
+	if b := new(state.Busy); errors.As(err, &b) {
+		return nil, fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	return unlock, err
 }
 
 func (v *Vault) warn(text string) {

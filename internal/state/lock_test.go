@@ -1,0 +1,132 @@
+package state_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/state"
+)
+
+func TestLockExcludes(t *testing.T) {
+	d := state.Open(t.TempDir())
+	n := 0 // guarded by the lock alone, which -race checks
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			unlock, err := d.Lock(context.Background(), "n")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer unlock()
+			n++
+		})
+	}
+	wg.Wait()
+	if n != 20 {
+		t.Errorf("n = %d", n)
+	}
+	if _, err := os.Stat(filepath.Join(d.Path(), "locks", state.Hash("n")+".lock")); err != nil {
+		t.Errorf("the lock file is gone: %v", err)
+	}
+}
+
+func TestLockBusy(t *testing.T) {
+	d := state.Open(t.TempDir())
+	unlock, err := d.Lock(context.Background(), "renew acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.Lock(context.Background(), "another name")
+	if err != nil {
+		t.Fatalf("names exclude each other: %v", err)
+	}
+	other()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err = d.Lock(ctx, "renew acme")
+	var busy *state.Busy
+	if !errors.As(err, &busy) || busy.Name != "renew acme" || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v, want *Busy", err)
+	}
+	if err != nil && !strings.Contains(err.Error(), "renew acme") {
+		t.Errorf("%q does not say what was waited for", err)
+	}
+	unlock()
+	unlock() // twice is harmless
+	again, err := d.Lock(context.Background(), "renew acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+func TestLockObeysCancel(t *testing.T) {
+	d := state.Open(t.TempDir())
+	unlock, err := d.Lock(context.Background(), "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		_, err := d.Lock(ctx, "n")
+		done <- err
+	}()
+	cancel()
+	var busy *state.Busy
+	if err := <-done; !errors.Is(err, context.Canceled) || errors.As(err, &busy) {
+		t.Errorf("error is %v, want context.Canceled and not *Busy", err)
+	}
+}
+
+func TestLockWhereNothingCanBeWritten(t *testing.T) {
+	p := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(p, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(p).Lock(context.Background(), "n"); err == nil {
+		t.Error("Lock works below a plain file")
+	}
+}
+
+// The lock of a process that was killed is free.
+func TestKilledHolder(t *testing.T) {
+	d := state.Open(t.TempDir())
+	c := process(t, "hold", d.Path(), "n")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
+		t.Fatalf("child said %q, %v", line, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	var busy *state.Busy
+	if _, err := d.Lock(ctx, "n"); !errors.As(err, &busy) {
+		t.Errorf("error is %v, want *Busy", err)
+	}
+	c.Process.Kill()
+	c.Wait()
+	unlock, err := d.Lock(context.Background(), "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}

@@ -1,0 +1,165 @@
+//go:build unix
+
+package state_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/mcpauth/mcpauth/internal/state"
+)
+
+// Files that mcpauth has not made like this are not believed (rule S20).
+var shapes = map[string]struct {
+	make func(path string) error
+	why  string
+}{
+	"symbolic link": {func(p string) error { return os.Symlink(elsewhere(p), p) }, "plain file"},
+	"dangling link": {func(p string) error { return os.Symlink("/nowhere/at/all", p) }, "plain file"},
+	"fifo":          {func(p string) error { return syscall.Mkfifo(p, 0o600) }, "plain file"},
+	"folder":        {func(p string) error { return os.Mkdir(p, 0o700) }, "plain file"},
+	"full folder":   {func(p string) error { return os.MkdirAll(filepath.Join(p, "x"), 0o700) }, "plain file"},
+	"group writes":  {func(p string) error { return writeMode(p, 0o660) }, "others may write"},
+	"others write":  {func(p string) error { return writeMode(p, 0o602) }, "others may write"},
+}
+
+func elsewhere(p string) string { return filepath.Join(filepath.Dir(p), "elsewhere") }
+
+func writeMode(p string, m fs.FileMode) error {
+	if err := os.WriteFile(p, []byte(`{"version":1}`), 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(p, m)
+}
+
+func TestShapes(t *testing.T) {
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			d := state.Open(path)
+			if err := d.WriteFile("elsewhere", []byte(`{"version":1}`)); err != nil {
+				t.Fatal(err)
+			}
+			if err := shape.make(filepath.Join(path, "state.json")); err != nil {
+				t.Fatal(err)
+			}
+			_, err := d.ReadFile("state.json", 100)
+			wantUnusable(t, err, shape.why)
+
+			// The state heals: one warning, then none, then a write works.
+			if _, warnings := d.Read(); len(warnings) != 1 {
+				t.Errorf("first Read warns %v, want one warning", warnings)
+			}
+			if _, warnings := d.Read(); len(warnings) != 0 {
+				t.Errorf("second Read warns %v", warnings)
+			}
+			if _, err := os.Lstat(filepath.Join(path, "state.json.bad")); err != nil {
+				t.Errorf("not moved aside: %v", err)
+			}
+			if err := shape.make(filepath.Join(path, "state.json")); err != nil {
+				t.Fatal(err)
+			}
+			if err := addServer(context.Background(), d, "u"); err != nil {
+				t.Errorf("Update: %v", err)
+			}
+			if f, _ := d.Read(); len(f.Servers) != 1 {
+				t.Errorf("after Update: %+v", f)
+			}
+			if b, err := d.ReadFile("elsewhere", 100); err != nil || string(b) != `{"version":1}` {
+				t.Errorf("the file that a link pointed to was changed: %q, %v", b, err)
+			}
+		})
+	}
+}
+
+func TestReadableByOthersIsNoHarm(t *testing.T) {
+	d := state.Open(t.TempDir())
+	if err := writeMode(filepath.Join(d.Path(), "f"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.ReadFile("f", 100); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWideFolderIsNarrowedByAWrite(t *testing.T) {
+	d := state.Open(filepath.Join(t.TempDir(), "s"))
+	if err := d.WriteFile("f", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(d.Path(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.ReadFile("f", 100)
+	wantUnusable(t, err, "others may write")
+	if err := d.WriteFile("g", nil); err != nil {
+		t.Fatal(err)
+	}
+	wantMode(t, d.Path(), fs.ModeDir|0o700)
+}
+
+// The mode is right whatever the umask takes away.
+func TestUmask(t *testing.T) {
+	for _, mask := range []int{0, 0o022, 0o077, 0o777} {
+		d := state.Open(filepath.Join(t.TempDir(), "above", "state"))
+		old := syscall.Umask(mask)
+		err := d.WriteFile("sub/f", []byte("x"))
+		unlock, lockErr := d.Lock(context.Background(), "l")
+		syscall.Umask(old)
+		if err != nil || lockErr != nil {
+			t.Fatal(err, lockErr)
+		}
+		unlock()
+		wantMode(t, filepath.Dir(d.Path()), fs.ModeDir|0o700)
+		wantMode(t, d.Path(), fs.ModeDir|0o700)
+		wantMode(t, filepath.Join(d.Path(), "sub"), fs.ModeDir|0o700)
+		wantMode(t, filepath.Join(d.Path(), "sub", "f"), 0o600)
+		wantMode(t, filepath.Join(d.Path(), "locks", state.Hash("l")+".lock"), 0o600)
+	}
+}
+
+func wantMode(t *testing.T, path string, want fs.FileMode) {
+	t.Helper()
+	fi, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi.Mode() != want {
+		t.Errorf("mode of %s is %v, want %v", path, fi.Mode(), want)
+	}
+}
+
+// Secret mounts of container platforms are links to files of root.
+func TestReadSecretFile(t *testing.T) {
+	dir := t.TempDir()
+	p := filepath.Join(dir, "key")
+	if err := writeMode(p, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(p, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{p, link} {
+		if b, err := state.ReadSecretFile(name, 100); err != nil || len(b) == 0 {
+			t.Errorf("ReadSecretFile(%s) = %q, %v", name, b, err)
+		}
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := state.ReadSecretFile(fifo, 100)
+	wantUnusable(t, err, "plain file")
+	_, err = state.ReadSecretFile(dir, 100)
+	wantUnusable(t, err, "plain file")
+	if err := os.Chmod(p, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err = state.ReadSecretFile(link, 100)
+	wantUnusable(t, err, "others may write")
+}
