@@ -25,7 +25,8 @@ const maxDepth = 32
 type Object map[string]json.RawMessage
 
 // Parse reads exactly one JSON object. Duplicate names are refused at every
-// depth, since nested objects are handed on as well.
+// depth, since nested objects are handed on as well. Its errors, like those of
+// the methods, show names but never values. It does not bound the length of data.
 func Parse(data []byte) (Object, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
@@ -64,11 +65,11 @@ func walk(dec *json.Decoder, depth int) error {
 			if err != nil {
 				return errors.New("not valid JSON")
 			}
-			if s, _ := name.(string); seen[s] {
-				return fmt.Errorf("member %q stands twice", s)
-			} else {
-				seen[s] = true
+			s, _ := name.(string)
+			if seen[s] {
+				return fmt.Errorf("member %.64q stands twice", s)
 			}
+			seen[s] = true
 		}
 		if err := walk(dec, depth+1); err != nil {
 			return err
@@ -89,7 +90,8 @@ func (o Object) Has(name string) bool {
 // Text returns a string member; "" when it is absent or null.
 func (o Object) Text(name string) (string, error) {
 	var s string
-	return s, o.into(name, "a string", &s)
+	err := o.into(name, "a string", &s)
+	return s, err
 }
 
 // Texts returns a member that is a string or an array of strings, as the "aud"
@@ -119,13 +121,15 @@ func (o Object) Texts(name string) ([]string, error) {
 // Bool returns a boolean member; false when it is absent or null.
 func (o Object) Bool(name string) (bool, error) {
 	var b bool
-	return b, o.into(name, "a boolean", &b)
+	err := o.into(name, "a boolean", &b)
+	return b, err
 }
 
 // Object returns a member that is itself an object; nil when it is absent or null.
 func (o Object) Object(name string) (Object, error) {
 	var sub Object
-	return sub, o.into(name, "an object", &sub)
+	err := o.into(name, "an object", &sub)
+	return sub, err
 }
 
 // Time returns a NumericDate claim (RFC 7519 section 2), zero when absent.
