@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Destination says where a secret may go. The zero value, and what was made
@@ -82,8 +83,8 @@ func wireQuery(u *url.URL) string {
 }
 
 // plainPath reports whether no server can read a step upwards into the path: no
-// dot segment, hidden separator or control character at any depth of
-// percent-encoding, nor a dot segment with ";parameters".
+// dot segment, hidden separator, control character or overlong form at any
+// depth of percent-encoding, nor a dot segment with ";parameters".
 func plainPath(path string) bool {
 	for range maxDecode {
 		for segment := range strings.SplitSeq(path, "/") {
@@ -93,7 +94,7 @@ func plainPath(path string) bool {
 			}
 		}
 		next := unescape(path)
-		if strings.ContainsRune(next, '\\') || strings.ContainsFunc(next, unicode.IsControl) ||
+		if strings.ContainsRune(next, '\\') || !utf8.ValidString(next) || strings.ContainsFunc(next, unicode.IsControl) ||
 			strings.Count(next, "/") != strings.Count(path, "/") {
 			return false
 		}

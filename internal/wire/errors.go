@@ -118,11 +118,17 @@ func Classify(err error) Class {
 		return Timeout
 	case errors.As(err, &dns):
 		return DNS
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Reset
+	}
+	var number syscall.Errno
+	errors.As(err, &number)
+	switch number { // Windows has numbers of its own, which package syscall names on Windows only
+	case syscall.ECONNREFUSED, 10061:
 		return Refused
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, 10051, 10065:
 		return Unreachable
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, 10053, 10054:
 		return Reset
 	}
 	return Other

@@ -102,26 +102,20 @@ func (n *Net) inspectURL(u *url.URL) error {
 
 func (n *Net) inspectHeader(req *http.Request) error {
 	host := req.URL.Host
-	seen := false
 	for name, values := range req.Header {
-		switch textproto.CanonicalMIMEHeaderKey(name) {
-		case "Authorization":
-			if seen || len(values) > 1 {
-				return &Refusal{Host: host, Place: "second Authorization header"}
-			}
-			seen = true
-			for _, v := range values {
+		if name != textproto.CanonicalMIMEHeaderKey(name) { // would pass Get and be sent all the same
+			return &Blocked{Host: host, Reason: "a header name in an unusual spelling"}
+		}
+		if name == "Cookie" || name == "Proxy-Authorization" || name == "Authorization" && len(values) > 1 {
+			return &Refusal{Host: host, Place: name + " header"}
+		}
+		for _, v := range values {
+			if name == "Authorization" {
 				if err := n.inspectAuthorization(req, v); err != nil {
 					return err
 				}
-			}
-			continue
-		case "Cookie", "Proxy-Authorization":
-			return &Refusal{Host: host, Place: "Cookie or Proxy-Authorization header"}
-		}
-		for _, v := range slices.Concat(values, []string{name}) {
-			if kind, ok := n.table.find(v); ok {
-				return &Refusal{Kind: kind, Host: host, Place: "header"}
+			} else if kind, ok := n.table.find(v); ok {
+				return &Refusal{Kind: kind, Host: host, Place: name + " header"}
 			}
 		}
 	}
@@ -229,9 +223,9 @@ func (t *table) allowsAssertion(jwt string, req *http.Request) bool {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for _, g := range t.assertions {
-		foreign := func(a string) bool { return !slices.Contains(g.audience, a) }
-		if g.clientID == client && g.to.covers(req.Method, req.URL) && !slices.ContainsFunc(audience, foreign) {
+	for a, right := range t.assertions {
+		foreign := func(aud string) bool { return !slices.Contains(right, aud) }
+		if a.clientID == client && a.to.covers(req.Method, req.URL) && !slices.ContainsFunc(audience, foreign) {
 			return true
 		}
 	}

@@ -45,7 +45,14 @@ func (n *Net) Permit(kind Kind, s secret.Text, d Destination) {
 func (n *Net) PermitAssertion(clientID string, d Destination, audience ...string) {
 	n.table.mu.Lock()
 	defer n.table.mu.Unlock()
-	n.table.assertions = append(n.table.assertions, assertionGrant{clientID, d, slices.Clone(audience)})
+	if n.table.assertions == nil {
+		n.table.assertions = map[assertion][]string{}
+	}
+	for _, a := range audience {
+		if list := n.table.assertions[assertion{clientID, d}]; !slices.Contains(list, a) {
+			n.table.assertions[assertion{clientID, d}] = append(list, a)
+		}
+	}
 }
 
 // Forget takes every permit of a secret back. A long-lived program calls it for
@@ -62,10 +69,9 @@ type grant struct {
 	to   Destination
 }
 
-type assertionGrant struct {
+type assertion struct {
 	clientID string
 	to       Destination
-	audience []string
 }
 
 // table holds the very Text that its caller holds, not a copy of the bytes: a
@@ -73,7 +79,7 @@ type assertionGrant struct {
 type table struct {
 	mu         sync.RWMutex
 	known      map[[sha256.Size]byte]*entry
-	assertions []assertionGrant
+	assertions map[assertion][]string // to the audiences that are right
 }
 
 type entry struct {
@@ -110,19 +116,18 @@ func (t *table) grants(value string) []grant {
 // words. A shorter one must be a whole word, or "read" would be found everywhere.
 const minSubstring = 12
 
-// find looks for any known secret in a place where none may stand, in the text as
-// it is and at each depth of decoding.
+// find looks for any known secret in a place where none may stand: as it is, at
+// each depth of percent-decoding, and with both sides decoded to the end, since
+// "+" may be a space at any depth.
 func (t *table) find(text string) (Kind, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if len(t.known) == 0 || text == "" {
 		return 0, false
 	}
+	whole, same := text, func(s string) string { return s }
 	for range maxDecode {
-		if kind, ok := t.findPlain(text); ok {
-			return kind, true
-		}
-		if kind, ok := t.findPlain(strings.ReplaceAll(text, "+", " ")); ok {
+		if kind, ok := t.search(text, same); ok {
 			return kind, true
 		}
 		next := unescape(text)
@@ -131,16 +136,27 @@ func (t *table) find(text string) (Kind, bool) {
 		}
 		text = next
 	}
-	return 0, false
+	return t.search(fold(whole), fold)
 }
 
-func (t *table) findPlain(text string) (Kind, bool) {
+func (t *table) search(text string, spell func(string) string) (Kind, bool) {
 	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(`/?&=;,:@#" `, r) })
 	for _, e := range t.known {
-		s := e.text.Reveal()
+		s := spell(e.text.Reveal())
 		if text == s || len(s) >= minSubstring && strings.Contains(text, s) || slices.Contains(words, s) {
 			return e.grants[0].kind, true
 		}
 	}
 	return 0, false
+}
+
+// fold decodes a text until nothing changes any more.
+func fold(s string) string {
+	for {
+		next := unescape(strings.ReplaceAll(s, "+", " "))
+		if next == s {
+			return s
+		}
+		s = next
+	}
 }
