@@ -175,6 +175,9 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("ask %s: %w", withoutQuery(req.URL.String()), err)
 	}
+	if resp.Request == nil { // from a RoundTripper other than net/http's
+		resp.Request = req
+	}
 	return resp, nil
 }
 

@@ -440,3 +440,36 @@ func TestCanceled(t *testing.T) {
 		t.Errorf("error = %v, want the cancellation without the query", err)
 	}
 }
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A transport of somebody else's may leave out what net/http fills in.
+func TestBareResponse(t *testing.T) {
+	c := discover.Client{HTTP: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}, nil
+	})}}
+	_, err := c.Resource(t.Context(), "https://wiki.example/mcp?key=s3cret")
+	var none *discover.NotFound
+	if !errors.As(err, &none) || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestUnfitQuestions(t *testing.T) {
+	c := discover.Client{HTTP: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		t.Errorf("request for %s", r.URL)
+		return nil, errors.New("no network")
+	})}}
+	for _, raw := range []string{"", "wiki", "http://wiki.example/", "https://u:s3cret@wiki.example/", "https://wiki.example/#x", "ftp://wiki.example/"} {
+		_, resource := c.Resource(t.Context(), raw)
+		_, server := c.AuthorizationServer(t.Context(), raw)
+		_, idp := c.IdP(t.Context(), raw)
+		for _, err := range []error{resource, server, idp} {
+			if err == nil || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%q: error = %v", raw, err)
+			}
+		}
+	}
+}

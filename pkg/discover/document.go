@@ -63,8 +63,8 @@ func webPage(from string) *Malformed {
 // without query, and not at a length that hides the rest.
 func quoted(s string) string {
 	s, _, _ = strings.Cut(s, "?")
-	if len(s) > 200 {
-		s = s[:200] + "..."
+	if len(s) > maxShown {
+		s = s[:maxShown] + "..."
 	}
 	return fmt.Sprintf("%q", s)
 }

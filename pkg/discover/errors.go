@@ -71,11 +71,19 @@ func (e *StatusError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%s answered %d %s", e.URL, e.Status, http.StatusText(e.Status)))
 }
 
-// withoutQuery is how a URL is written in an error.
+// maxShown bounds what an error repeats of a stranger's text, in bytes.
+const maxShown = 300
+
+// withoutQuery is how a URL is written in an error: the network may have named
+// it, so it has a limit, too.
 func withoutQuery(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
 		return "(not a URL)"
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	text := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	if len(text) > maxShown {
+		text = text[:maxShown] + "..."
+	}
+	return text
 }
