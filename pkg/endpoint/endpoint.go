@@ -148,7 +148,7 @@ func send(ctx context.Context, client *http.Client, r Request) (*http.Response, 
 		client = http.DefaultClient
 	}
 	stay := *client
-	stay.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	stay.Transport = noRedirect{client.Transport}
 	resp, err := stay.Do(req)
 	if err != nil {
 		// url.Error repeats the URL; its query never holds a secret here, but the
@@ -160,6 +160,21 @@ func send(ctx context.Context, client *http.Client, r Request) (*http.Response, 
 		return nil, fmt.Errorf("ask %s: %w", bare(r.URL), err)
 	}
 	return resp, nil
+}
+
+// noRedirect drops the address of a redirect. CheckRedirect would come too late:
+// net/http reads the address first, and quotes it in full when it is not a URL.
+type noRedirect struct{ next http.RoundTripper }
+
+func (n noRedirect) RoundTrip(r *http.Request) (*http.Response, error) {
+	if n.next == nil {
+		n.next = http.DefaultTransport
+	}
+	resp, err := n.next.RoundTrip(r)
+	if err == nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
 }
 
 // bare is a URL without user, query and fragment, for error texts.
