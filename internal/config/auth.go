@@ -73,7 +73,7 @@ func (a Auth) Key() (secret.Text, error) {
 func runSecret(ctx context.Context, argv []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
 	defer cancel()
-	out := limited{left: maxSecret}
+	var out limited
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout = &out
 	cmd.WaitDelay = time.Second // a grandchild that keeps the pipe open is not waited for
@@ -87,21 +87,20 @@ func runSecret(ctx context.Context, argv []string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("run %s: %w", program, err)
 	}
-	return out.Bytes(), nil
+	return out.data.Bytes(), nil
 }
 
-// limited is a buffer that ends the writer when it is full.
+// limited is a buffer that ends the writer when it is full. It does not embed
+// bytes.Buffer, whose ReadFrom would let io.Copy pass the limit by.
 type limited struct {
-	bytes.Buffer
-	left int
+	data bytes.Buffer
 	over bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if len(p) > l.left {
+	if l.data.Len()+len(p) > maxSecret {
 		l.over = true
 		return 0, errors.New("too much output")
 	}
-	l.left -= len(p)
-	return l.Buffer.Write(p)
+	return l.data.Write(p)
 }

@@ -59,8 +59,8 @@ func check(file *File, at sources) error {
 		}
 		switch x := v.Interface().(type) {
 		case Managed:
-			if _, twice := x.IdPs[DefaultIdP]; twice && x.IdP != nil {
-				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\" already")
+			if _, ok := x.IdPs[DefaultIdP]; ok {
+				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\"")
 			}
 		case IdP:
 			if sub, why := x.broken(); why != "" {

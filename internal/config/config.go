@@ -33,8 +33,9 @@ type Config struct {
 	Path  string // the file that was, or would have been, read
 	Found bool   // whether there is one
 
-	file File
-	at   sources
+	file  File
+	at    sources
+	state string
 }
 
 // Overrides are the flags. The zero value overrides nothing.
@@ -60,15 +61,19 @@ type layer struct {
 // or trusted. No file at all is an empty configuration, unless a flag or
 // MCPAUTH_CONFIG named it.
 func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, error) {
-	path, named := or(flags.Config, getenv("MCPAUTH_CONFIG")), true
-	if path == "" {
-		path, named = paths.Config, false
+	path, source := paths.Config, paths.ConfigSource
+	if p := getenv(variable("config")); p != "" {
+		path, source = p, variable("config")
 	}
+	if flags.Config != "" {
+		path, source = flags.Config, "--config"
+	}
+	named := source != paths.ConfigSource
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the configuration: %w", err)
 	}
-	c := &Config{Path: path}
+	c := &Config{Path: path, state: paths.State}
 	src, err := readOwn(path, maxFile)
 	switch {
 	case err == nil:
@@ -97,6 +102,7 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 		}
 	}
 	c.file, c.at = result.file, result.at
+	c.at["config"], c.at["state"] = source, paths.StateSource
 	return c, nil
 }
 
@@ -149,6 +155,7 @@ func (o Overrides) layer(spell func(flag string) string) layer {
 	}
 	if o.Block != nil {
 		block := *o.Block
+		block.ClientAuth.SecretCommand = slices.Clone(block.ClientAuth.SecretCommand) // absolute writes into it
 		if name := or(o.IdP, DefaultIdP); name == DefaultIdP {
 			l.file.Managed.IdP = &block
 		} else {
@@ -263,8 +270,8 @@ func (f *File) name() {
 // path starts at base. A program without a separator is left for the PATH.
 func (l *layer) absolute(home, base string) {
 	resolve := func(p string) string {
-		if rest, ok := strings.CutPrefix(p, "~/"); ok {
-			return filepath.Join(home, rest)
+		if strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "~"+string(filepath.Separator)) {
+			return filepath.Join(home, p[2:])
 		}
 		if p == "" || filepath.IsAbs(p) {
 			return p

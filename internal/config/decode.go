@@ -48,26 +48,48 @@ func decode(path string, src []byte, out any) (sources, error) {
 	return d.at, nil
 }
 
+// maxBrackets bounds what the recursive parser can be driven to. A thousand
+// servers need about four thousand.
+const maxBrackets = 20_000
+
 func (d *decoder) parse() (hujson.Value, error) {
-	if valid := len(bytes.ToValidUTF8(d.src, nil)); valid != len(d.src) {
-		return hujson.Value{}, d.fail(firstInvalid(d.src), "not valid UTF-8")
+	if i := firstInvalid(d.src); i < len(d.src) {
+		return hujson.Value{}, d.fail(i, "not valid UTF-8")
+	}
+	if bytes.Count(d.src, []byte("["))+bytes.Count(d.src, []byte("{")) > maxBrackets {
+		return hujson.Value{}, &Error{d.path, fmt.Sprintf("more than %d objects and lists", maxBrackets)}
 	}
 	root, err := parse(d.src)
 	if err == nil {
 		return root, nil
 	}
+	// The parser tells the place in its text only.
 	var line, column int
-	if _, scanErr := fmt.Sscanf(err.Error(), "hujson: line %d, column %d:", &line, &column); scanErr != nil {
-		return hujson.Value{}, &Error{d.path, "not JSON with comments"}
-	}
 	why := "not JSON with comments"
+	if _, scanErr := fmt.Sscanf(err.Error(), "hujson: line %d, column %d:", &line, &column); scanErr != nil {
+		return hujson.Value{}, &Error{d.path, why}
+	}
 	if cause := errors.Unwrap(err); cause != nil {
 		why = cause.Error()
 	}
 	if strings.HasPrefix(why, "invalid literal") { // the rest of it is the literal, perhaps a secret
 		why = "invalid literal"
 	}
-	return hujson.Value{}, &Error{fmt.Sprintf("%s:%d:%d", d.path, line, column), why}
+	return hujson.Value{}, d.fail(offsetOf(d.src, line, column), why)
+}
+
+// offsetOf is the inverse of a position, counted from 1 and in bytes; what lies
+// behind the end of src is its end.
+func offsetOf(src []byte, line, column int) int {
+	start := 0
+	for ; line > 1; line-- {
+		next := bytes.IndexByte(src[start:], '\n')
+		if next < 0 {
+			return len(src)
+		}
+		start += next + 1
+	}
+	return min(start+column-1, len(src))
 }
 
 // parse is hujson.Parse, but a last line comment needs no newline, and a file

@@ -18,10 +18,13 @@ func (e *UnknownServer) Error() string {
 }
 
 // UnconfiguredURL says that no server has this URL. Nothing is sent to a URL
-// that nobody configured (DESIGN "What must never happen" 3).
+// that nobody configured (DESIGN "What must never happen" 3). The message leaves
+// out what may be private in the URL; the field is as it was asked for.
 type UnconfiguredURL struct{ URL string }
 
-func (e *UnconfiguredURL) Error() string { return fmt.Sprintf("no server is configured for %q", e.URL) }
+func (e *UnconfiguredURL) Error() string {
+	return fmt.Sprintf("no server is configured for %q", redact(e.URL))
+}
 
 // AmbiguousURL says that several servers have this URL.
 type AmbiguousURL struct {
@@ -30,7 +33,7 @@ type AmbiguousURL struct {
 }
 
 func (e *AmbiguousURL) Error() string {
-	return fmt.Sprintf("%q is the URL of several servers: %s", e.URL, strings.Join(e.Names, ", "))
+	return fmt.Sprintf("%q is the URL of several servers: %s", redact(e.URL), strings.Join(e.Names, ", "))
 }
 
 // UnknownIdP says that no identity provider has this name.
@@ -70,20 +73,20 @@ func (c *Config) Server(nameOrURL string) (Server, error) {
 		return Server{}, &UnknownServer{nameOrURL, nearest(nameOrURL, slices.Sorted(maps.Keys(c.file.Servers)))}
 	}
 	var found []string
-	if want, ok := comparable(nameOrURL); ok {
+	if want, ok := comparison(nameOrURL); ok {
 		for _, s := range c.Servers() {
-			if have, _ := comparable(s.URL); have == want {
+			if have, _ := comparison(s.URL); have == want {
 				found = append(found, s.Name)
 			}
 		}
 	}
 	switch len(found) {
 	case 0:
-		return Server{}, &UnconfiguredURL{redact(nameOrURL)}
+		return Server{}, &UnconfiguredURL{nameOrURL}
 	case 1:
 		return c.file.Servers[found[0]], nil
 	}
-	return Server{}, &AmbiguousURL{redact(nameOrURL), found}
+	return Server{}, &AmbiguousURL{nameOrURL, found}
 }
 
 // Servers lists the servers by name.
@@ -140,7 +143,7 @@ type Setting struct {
 // Settings lists every value that counts, defaults included, in the order of
 // file.go.
 func (c *Config) Settings() []Setting {
-	list := []Setting{{"config", c.Path, "default"}}
+	list := []Setting{{"config", c.Path, c.at["config"]}, {"state", c.state, c.at["state"]}}
 	if c.file.selected != "" {
 		list = append(list, Setting{"idp", c.file.selected, c.at["idp"]})
 	}
@@ -174,9 +177,9 @@ func shown(v reflect.Value, tag reflect.StructTag) (value string, set bool) {
 	return "", false
 }
 
-// comparable brings a URL into the form in which two are compared. It is never
+// comparison brings a URL into the form in which two are compared. It is never
 // stored or sent (protocol rule 3.3.1).
-func comparable(s string) (string, bool) {
+func comparison(s string) (string, bool) {
 	if brokenURL(s) != "" {
 		return "", false
 	}

@@ -15,9 +15,13 @@ type Paths struct {
 	Config string // the configuration file
 	State  string // the state folder
 
-	moved pointer // what XDG variables asked for
-	fixed pointer // what they asked to be where it is by default
+	ConfigSource, StateSource string // who said so: a variable, the pointer file, or "default"
 }
+
+const (
+	xdgConfig = "XDG_CONFIG_HOME"
+	xdgState  = "XDG_STATE_HOME"
+)
 
 // pointer is location.json: where the folders are, for callers that get no
 // variable but HOME (some MCP clients hand their helpers nothing else).
@@ -39,49 +43,46 @@ func Locate(home string, getenv func(string) string) (Paths, error) {
 		return Paths{}, errors.New("locate the configuration: the home folder is not known")
 	}
 	p := Paths{Home: home}
-	standard := pointer{Config: defaultConfigDir(home), State: filepath.Join(home, ".local", "state", "mcpauth")}
 	left, err := readPointer(p.pointerFile())
 	if err != nil {
 		return Paths{}, err
 	}
-	var config string
-	config, p.moved.Config, p.fixed.Config, err = place(getenv("XDG_CONFIG_HOME"), left.Config, standard.Config)
-	if err != nil {
-		return Paths{}, err
-	}
-	p.State, p.moved.State, p.fixed.State, err = place(getenv("XDG_STATE_HOME"), left.State, standard.State)
+	config, err := p.place(getenv, xdgConfig, left.Config, p.defaults().Config, &p.ConfigSource)
 	if err != nil {
 		return Paths{}, err
 	}
 	p.Config = filepath.Join(config, "config.json")
+	p.State, err = p.place(getenv, xdgState, left.State, p.defaults().State, &p.StateSource)
+	if err != nil {
+		return Paths{}, err
+	}
 	return p, nil
 }
 
-// place decides about one folder, and says whether a variable moved or fixed it.
-func place(variable, left, standard string) (dir, moved, fixed string, err error) {
-	if filepath.IsAbs(variable) {
-		dir = filepath.Join(variable, "mcpauth")
-		if dir == standard {
-			return dir, "", dir, nil
-		}
-		return dir, dir, "", nil
+// place decides about one folder.
+func (p Paths) place(getenv func(string) string, variable, left, standard string, source *string) (string, error) {
+	if dir := getenv(variable); filepath.IsAbs(dir) {
+		*source = variable
+		return filepath.Join(dir, "mcpauth"), nil
 	}
+	*source = "default"
 	if left == "" {
-		return standard, "", "", nil
+		return standard, nil
 	}
 	info, err := os.Stat(left)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return standard, "", "", nil
+		return standard, nil
 	case err != nil:
-		return "", "", "", fmt.Errorf("locate the configuration: %w", err)
+		return "", fmt.Errorf("follow %s: %w", p.pointerFile(), err)
 	case !info.IsDir():
-		return "", "", "", &UnsafeFile{left, "it is not a folder"}
+		return "", &UnsafeFile{left, "it is not a folder"}
 	}
 	if why := writableByOthers(info); why != "" {
-		return "", "", "", &UnsafeFile{left, why}
+		return "", &UnsafeFile{left, why}
 	}
-	return left, "", "", nil
+	*source = p.pointerFile()
+	return left, nil
 }
 
 // LeavePointer writes down under the home folder what XDG variables moved, so
@@ -90,7 +91,7 @@ func place(variable, left, standard string) (dir, moved, fixed string, err error
 // more the file is removed. Call it after something was saved, never for a mere
 // look, since one command with a passing XDG_CONFIG_HOME would move everybody.
 func (p Paths) LeavePointer() error {
-	if p.moved == (pointer{}) && p.fixed == (pointer{}) {
+	if p.ConfigSource != xdgConfig && p.StateSource != xdgState {
 		return nil
 	}
 	file := p.pointerFile()
@@ -99,11 +100,11 @@ func (p Paths) LeavePointer() error {
 		return err
 	}
 	after := before
-	if p.moved.Config != "" || p.fixed.Config != "" {
-		after.Config = p.moved.Config
+	if p.ConfigSource == xdgConfig {
+		after.Config = unless(filepath.Dir(p.Config), p.defaults().Config)
 	}
-	if p.moved.State != "" || p.fixed.State != "" {
-		after.State = p.moved.State
+	if p.StateSource == xdgState {
+		after.State = unless(p.State, p.defaults().State)
 	}
 	switch {
 	case after == before:
@@ -124,8 +125,19 @@ func (p Paths) LeavePointer() error {
 	return nil
 }
 
-func defaultConfigDir(home string) string { return filepath.Join(home, ".config", "mcpauth") }
-func (p Paths) pointerFile() string       { return filepath.Join(defaultConfigDir(p.Home), "location.json") }
+// unless returns dir, or nothing when that is where a look starts anyway.
+func unless(dir, standard string) string {
+	if dir == standard {
+		return ""
+	}
+	return dir
+}
+
+func (p Paths) defaults() pointer {
+	return pointer{filepath.Join(p.Home, ".config", "mcpauth"), filepath.Join(p.Home, ".local", "state", "mcpauth")}
+}
+
+func (p Paths) pointerFile() string { return filepath.Join(p.defaults().Config, "location.json") }
 
 // readPointer returns the zero pointer when there is no file. It is strict:
 // whoever controls this file controls where trust is read from (S29).
