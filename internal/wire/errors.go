@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 )
@@ -141,7 +142,7 @@ func classifyTLS(err error) Class {
 		authority x509.UnknownAuthorityError
 		roots     x509.SystemRootsError
 		verify    *tls.CertificateVerificationError
-		alert     tls.AlertError
+		op        *net.OpError
 		record    tls.RecordHeaderError
 	)
 	switch {
@@ -151,7 +152,8 @@ func classifyTLS(err error) Class {
 		return Expired
 	case errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &roots), errors.As(err, &verify):
 		return Certificate
-	case errors.As(err, &alert), errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
+		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // so package tls names its alerts
 		return TLS
 	}
 	return None

@@ -88,7 +88,10 @@ func (n *Net) route(req *http.Request) (*http.Transport, error) {
 		return n.pools[viaProxy], nil
 	}
 	r := n.reachOf(req.Context(), host)
-	if literal {
+	if host == "localhost" {
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if literal || local {
 		if err := judge(host, addr, r); err != nil {
 			return nil, err
 		}
