@@ -23,7 +23,7 @@ func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string
 	case reflect.Struct:
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			name, _ := keyOf(field)
+			name, _ := spelling(field.Tag)
 			if name == "" {
 				continue
 			}
@@ -54,6 +54,9 @@ func check(file *File, at sources) error {
 		fail := func(key, why string) error {
 			return &Error{at.of(key), fmt.Sprintf("%q %s", last(key), why)}
 		}
+		if name, optional := spelling(tag); name != "" && !optional && v.IsZero() {
+			return fail(key, "is missing")
+		}
 		if why := broken(tag.Get("check"), v); why != "" {
 			return fail(key, why)
 		}
@@ -62,17 +65,9 @@ func check(file *File, at sources) error {
 			if _, ok := x.IdPs[DefaultIdP]; ok {
 				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\"")
 			}
-		case IdP:
-			if sub, why := x.broken(); why != "" {
-				return fail(join(key, sub), why)
-			}
 		case OAuth:
 			if sub, why := x.broken(file); why != "" && at[key] != "" {
 				return fail(join(key, sub), why)
-			}
-		case Server:
-			if x.URL == "" {
-				return fail(join(key, "url"), "is missing")
 			}
 		case Auth:
 			if sub, why := x.broken(); why != "" {
@@ -93,16 +88,6 @@ func (at sources) of(key string) string {
 		key = key[:max(0, strings.LastIndexByte(key, '.'))]
 	}
 	return at[key]
-}
-
-func (p IdP) broken() (key, why string) {
-	if p.Issuer == "" {
-		return "issuer", "is missing"
-	}
-	if p.IdPClientID == "" {
-		return "clientId", "is missing"
-	}
-	return "", ""
 }
 
 func (o OAuth) broken(file *File) (key, why string) {
@@ -139,6 +124,8 @@ func (s Store) broken() (key, why string) {
 		return "passphraseFile", "stands beside \"keyFile\"; one of them is enough"
 	case s.Kind == "file" && !files:
 		return "kind", "is file, which needs \"keyFile\" or \"passphraseFile\""
+	case s.Kind == "" && files:
+		return "kind", "is missing; a key file or passphrase file goes with file"
 	case s.Kind == "keychain" && files:
 		return "kind", "is keychain, which uses no file"
 	}

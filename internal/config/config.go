@@ -115,7 +115,10 @@ func fileLayer(path string, src []byte) (layer, error) {
 		return layer{}, err
 	}
 	l.file.name()
-	return l, check(&l.file, l.at)
+	if err := check(&l.file, l.at); err != nil {
+		return layer{}, err
+	}
+	return l, nil
 }
 
 func envLayer(getenv func(string) string) (layer, error) {

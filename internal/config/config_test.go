@@ -214,6 +214,7 @@ func TestLoadErrors(t *testing.T) {
 		{"unknown IdP", oauth(`"idp": "canary"`), `:1:@7: "idp" names an identity provider that the file does not have`},
 		{"idps default", `{"enterpriseManagedAuth": {"idps": {"default": {"issuer": "https://i.example", "clientId": "c"}}}}`, `:1:48: "default" is the name of the block "idp"`},
 		{"store without key", `{"store": {"kind": "file"}}`, `:1:20: "kind" is file, which needs "keyFile" or "passphraseFile"`},
+		{"store without kind", `{"store": {"keyFile": "a"}}`, `:1:11: "kind" is missing; a key file or passphrase file goes with file`},
 		{"store with both", `{"store": {"kind": "file", "keyFile": "a", "passphraseFile": "b"}}`, `:1:62: "passphraseFile" stands beside "keyFile"; one of them is enough`},
 		{"keychain with key", `{"store": {"kind": "keychain", "keyFile": "a"}}`, `:1:20: "kind" is keychain, which uses no file`},
 		{"far too deep", strings.Repeat("[", maxFile), `: more than 20000 objects and lists`},

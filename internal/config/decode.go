@@ -200,13 +200,9 @@ func firstInvalid(src []byte) int {
 	return len(src)
 }
 
-// keyOf returns how a field is spelled in the file; "" when it is not in it.
-func keyOf(f reflect.StructField) (key string, optional bool) {
-	tag, ok := f.Tag.Lookup("json")
-	if !ok {
-		return "", true
-	}
-	key, rest, _ := strings.Cut(tag, ",")
+// spelling returns how a field is called in the file; "" when it is not in it.
+func spelling(tag reflect.StructTag) (key string, optional bool) {
+	key, rest, _ := strings.Cut(tag.Get("json"), ",")
 	if key == "-" {
 		return "", true
 	}
@@ -215,7 +211,7 @@ func keyOf(f reflect.StructField) (key string, optional bool) {
 
 func field(s reflect.Value, name string) (reflect.Value, bool) {
 	for i := range s.NumField() {
-		if key, _ := keyOf(s.Type().Field(i)); key != "" && key == name {
+		if key, _ := spelling(s.Type().Field(i).Tag); key != "" && key == name {
 			return s.Field(i), true
 		}
 	}

@@ -17,6 +17,20 @@ type Doc struct {
 	src  []byte
 }
 
+// newDoc starts from the text of a file, nil when there is none. A file with
+// nothing but comments gets an object to edit.
+func newDoc(path string, src []byte) *Doc {
+	if src == nil {
+		return &Doc{path, []byte(fresh)}
+	}
+	if _, err := hujson.Parse(append(bytes.Clone(src), '\n')); err != nil {
+		if _, err := parse(src); err == nil {
+			return &Doc{path, append(bytes.Clone(src), "\n{}\n"...)}
+		}
+	}
+	return &Doc{path, src}
+}
+
 // SetServer adds a server, or makes an existing one equal to s. Keys that s
 // leaves at zero are removed.
 func (d *Doc) SetServer(name string, s Server) error {
@@ -57,11 +71,13 @@ func (d *Doc) SetStore(s Store) error { return d.set([]string{"store"}, s) }
 
 // set makes the value at path equal to v.
 func (d *Doc) set(path []string, v any) error {
-	text, err := marshal(v)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // "&" is common in URLs
+	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	want, err := hujson.Parse(text)
+	want, err := hujson.Parse(text.Bytes())
 	if err != nil {
 		return err
 	}
@@ -300,13 +316,4 @@ func compact(v hujson.Value) string {
 	v = v.Clone()
 	v.Minimize()
 	return string(v.Pack())
-}
-
-// marshal is json.Marshal without the escapes meant for web pages.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return b.Bytes(), err
 }

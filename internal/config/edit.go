@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/tailscale/hujson"
 )
 
 // fresh is what a new file starts with.
@@ -61,14 +60,7 @@ func editOnce(path string, change func(*Doc) error) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	doc := &Doc{path: path, src: bytes.Clone(before)}
-	if before == nil {
-		doc.src = []byte(fresh)
-	} else if _, err := hujson.Parse(append(bytes.Clone(before), '\n')); err != nil {
-		if _, err := parse(before); err == nil { // nothing but comments: give it an object
-			doc.src = append(doc.src, "\n{}\n"...)
-		}
-	}
+	doc := newDoc(path, before)
 	if _, err := fileLayer(path, doc.src); err != nil {
 		return false, err
 	}

@@ -52,7 +52,7 @@ type Server struct {
 type OAuth struct {
 	EnterpriseManaged *bool    `json:"enterpriseManaged,omitempty" default:"true" jsonschema:"Whether the company's identity provider decides about this server."`
 	IdP               string   `json:"idp,omitempty" check:"text" jsonschema:"The name of the identity provider. Absent: the default one."`
-	ASClientID        string   `json:"clientId" check:"vschar" flag:"client-id" jsonschema:"The client ID that the server's authorization server gave to mcpauth."`
+	ASClientID        string   `json:"clientId,omitempty" check:"vschar" flag:"client-id" jsonschema:"The client ID that the server's authorization server gave to mcpauth. A managed server needs one."`
 	ClientAuth        Auth     `json:"clientAuth,omitzero" jsonschema:"How mcpauth proves itself to the authorization server."`
 	Scopes            []string `json:"scopes,omitempty" check:"scope" flag:"scope" jsonschema:"Scopes to ask for."`
 	RequireScopes     []string `json:"requireScopes,omitempty" check:"scope" jsonschema:"Scopes without which a token is useless."`

@@ -18,7 +18,7 @@ func unknownKey(name string, in reflect.Type) string {
 	}
 	var known []string
 	for i := range in.NumField() {
-		if key, _ := keyOf(in.Field(i)); key != "" {
+		if key, _ := spelling(in.Field(i).Tag); key != "" {
 			known = append(known, key)
 		}
 	}
