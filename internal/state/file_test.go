@@ -302,30 +302,3 @@ func TestKilledWriter(t *testing.T) {
 		}
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	good, _ := json.Marshal(full())
-	f.Add(good)
-	f.Add([]byte(`{"version":2}`))
-	f.Add([]byte("null"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d := state.Open(t.TempDir())
-		if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, warnings := d.Read()
-		if len(warnings) != 0 {
-			if diff := cmp.Diff(state.File{}, got); diff != "" {
-				t.Fatalf("a warning comes with a value: %s", diff)
-			}
-			return
-		}
-		// What was read can be written, and reads the same again.
-		if err := d.Update(context.Background(), func(f *state.File) error { f.Servers["x"] = state.Server{URL: "x"}; return nil }); err != nil {
-			t.Fatalf("update: %v", err)
-		}
-		if again, warnings := d.Read(); len(warnings) != 0 || again.Servers["x"].URL != "x" {
-			t.Fatalf("read again: %+v, %v", again, warnings)
-		}
-	})
-}

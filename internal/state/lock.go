@@ -31,6 +31,9 @@ const poll = 10 * time.Millisecond
 // processes that use the folder. It returns *Busy when ctx's deadline passes
 // and an error that is context.Canceled as soon as ctx is canceled.
 //
+// Goroutines that share memory need a mutex as well: to Go's memory model a
+// file lock is nothing.
+//
 // The kernel frees the lock when its holder dies. Lock files are never deleted:
 // a process that waits on a deleted file and one that locks its successor would
 // both believe that they are alone.

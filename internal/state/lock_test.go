@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 func TestLockExcludes(t *testing.T) {
 	d := state.Open(t.TempDir())
-	n := 0 // guarded by the lock alone, which -race checks
+	var inside atomic.Int32
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -26,13 +27,13 @@ func TestLockExcludes(t *testing.T) {
 				return
 			}
 			defer unlock()
-			n++
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d goroutines hold the lock", n)
+			}
+			inside.Add(-1)
 		})
 	}
 	wg.Wait()
-	if n != 20 {
-		t.Errorf("n = %d", n)
-	}
 	if _, err := os.Stat(filepath.Join(d.Path(), "locks", state.Hash("n")+".lock")); err != nil {
 		t.Errorf("the lock file is gone: %v", err)
 	}

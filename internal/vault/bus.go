@@ -49,7 +49,7 @@ func busSocket(folders []string) string {
 		if !filepath.IsAbs(path) {
 			continue
 		}
-		if fi, err := os.Lstat(path); err == nil && fi.Mode().Type() == fs.ModeSocket && state.Mine(fi) {
+		if fi, err := os.Stat(path); err == nil && fi.Mode().Type() == fs.ModeSocket && state.Mine(fi) {
 			return path
 		}
 	}
