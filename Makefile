@@ -1,0 +1,62 @@
+# What to type. `make test` needs Go and nothing else; the targets that need more
+# fetch it into .cache/ and say so.
+
+BIN      := .cache/bin
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test race lint bench fuzz cover interop conformance keychain release-check clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole flow against the practice company, told step by step
+	go run ./cmd/mcpauth-demo --auto
+
+build: ## mcpauth and mcpauth-demo, into .cache/bin/
+	go build -trimpath -o $(BIN)/ ./cmd/...
+
+test: ## every test that needs nothing but Go
+	go test ./...
+	cd testdata/interop && go test ./zitadel
+
+race: ## the same under the race detector
+	go test -race ./...
+
+lint: ## gofmt, go vet, staticcheck, golangci-lint; for every system that is released
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
+	for os in linux darwin windows; do GOOS=$$os go vet ./... || exit 1; done
+	cd testdata/interop && go vet ./...
+	cd testdata/conformance && go vet ./...
+	.ci/tools staticcheck golangci-lint
+	$(BIN)/staticcheck ./...
+	$(BIN)/golangci-lint run ./...
+
+bench: ## benchmarks, and ratios to the floor and to a peer where the script is there
+	go test -run '^$$' -bench . -benchmem ./...
+	@if [ -x testdata/bench/run ]; then testdata/bench/run; fi
+
+fuzz: ## every fuzz target for FUZZTIME each
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+cover: ## which lines the tests reach; the page is .cache/cover.html
+	@mkdir -p .cache
+	go test -coverpkg=./pkg/...,./internal/... -coverprofile=.cache/cover.out ./...
+	go tool cover -html=.cache/cover.out -o .cache/cover.html
+	go tool cover -func=.cache/cover.out | tail -1
+
+interop: ## zitadel, oidc-provider, a go-sdk server and Chromium; needs Node and Chromium
+	testdata/interop/run
+
+conformance: ## the public MCP suite against the real binary; needs npm
+	testdata/conformance/run
+
+keychain: ## the keychain tests against a real gnome-keyring; needs dbus and gnome-keyring
+	internal/vault/testdata/with-keyring.sh go test -count=1 ./internal/vault/
+
+release-check: ## is the release configuration valid
+	.ci/tools goreleaser
+	$(BIN)/goreleaser check
+
+clean: ## remove what was fetched and built
+	rm -rf .cache dist
