@@ -3,7 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -81,9 +81,6 @@ func (n *Net) inspect(req *http.Request) (*http.Request, error) {
 func (n *Net) inspectURL(u *url.URL) error {
 	if kind, ok := n.table.find(u.String()); ok {
 		return &Refusal{Kind: kind, Place: "URL"} // no host: it may be there
-	}
-	if kind, ok := n.table.find(u.Path); ok {
-		return &Refusal{Kind: kind, Place: "URL"}
 	}
 	if u.User != nil || u.Opaque != "" {
 		return &Blocked{Reason: "a URL with user information or without a host"}
@@ -167,7 +164,7 @@ func (n *Net) inspectBody(req *http.Request) error {
 	body, err := io.ReadAll(io.LimitReader(req.Body, maxForm+1))
 	req.Body.Close()
 	if err != nil {
-		return err
+		return fmt.Errorf("read request body: %w", err)
 	}
 	if len(body) > maxForm {
 		return &Blocked{Host: host, Reason: "a form of more than 1 MiB"}
@@ -214,45 +211,4 @@ func (n *Net) credential(req *http.Request, value, place string, kinds ...Kind) 
 		return nil
 	}
 	return refusal
-}
-
-func (t *table) allowsAssertion(jwt string, req *http.Request) bool {
-	client, audience, ok := assertionClaims(jwt)
-	if _, leak := t.find(jwt); !ok || leak {
-		return false
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for a, right := range t.assertions {
-		foreign := func(aud string) bool { return !slices.Contains(right, aud) }
-		if a.clientID == client && a.to.covers(req.Method, req.URL) && !slices.ContainsFunc(audience, foreign) {
-			return true
-		}
-	}
-	return false
-}
-
-// assertionClaims reads who a JWT is from, when issuer and subject are the same,
-// and whom it is for (RFC 7523 section 3).
-func assertionClaims(jwt string) (client string, audience []string, ok bool) {
-	parts := strings.Split(jwt, ".")
-	if len(parts) != 3 {
-		return "", nil, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return "", nil, false
-	}
-	var claims map[string]json.RawMessage // a struct would match names without regard to case
-	var iss, sub string
-	if json.Unmarshal(payload, &claims) != nil || json.Unmarshal(claims["iss"], &iss) != nil || json.Unmarshal(claims["sub"], &sub) != nil {
-		return "", nil, false
-	}
-	var one string
-	if json.Unmarshal(claims["aud"], &one) == nil {
-		audience = []string{one}
-	} else if json.Unmarshal(claims["aud"], &audience) != nil {
-		return "", nil, false
-	}
-	return sub, audience, sub != "" && iss == sub && len(audience) > 0
 }

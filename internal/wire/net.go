@@ -85,8 +85,7 @@ type Net struct {
 	servers map[string]class // configured hosts, and where they were found to be
 }
 
-// New returns a Net and starts to load the root certificates beside whatever
-// the caller does next.
+// New returns a Net. It costs next to nothing until the first request.
 func New(opt Options) (*Net, error) {
 	var extra []byte
 	if opt.CAFile != "" {
@@ -99,7 +98,7 @@ func New(opt Options) (*Net, error) {
 		}
 		extra = pem
 	}
-	n := &Net{opt: opt.withDefaults(), roots: loadRoots(extra), servers: map[string]class{}}
+	n := &Net{opt: opt.withDefaults(), roots: newRoots(extra), servers: map[string]class{}}
 	for r := range n.pools {
 		n.pools[r] = n.pool(reach(r))
 	}

@@ -38,23 +38,6 @@ func (n *Net) Permit(kind Kind, s secret.Text, d Destination) {
 	}
 }
 
-// PermitAssertion lets client assertions of this client go to d. They are made
-// afresh for every request, so they are known by their claims: issuer and subject
-// must be clientID, and every audience one of those given here (RFC 7523 section
-// 3). The signature is not checked: the assertion is ours.
-func (n *Net) PermitAssertion(clientID string, d Destination, audience ...string) {
-	n.table.mu.Lock()
-	defer n.table.mu.Unlock()
-	if n.table.assertions == nil {
-		n.table.assertions = map[assertion][]string{}
-	}
-	for _, a := range audience {
-		if list := n.table.assertions[assertion{clientID, d}]; !slices.Contains(list, a) {
-			n.table.assertions[assertion{clientID, d}] = append(list, a)
-		}
-	}
-}
-
 // Forget takes every permit of a secret back. A long-lived program calls it for
 // what is spent. The table then no longer knows the secret where it stands astray,
 // either.
@@ -67,11 +50,6 @@ func (n *Net) Forget(s secret.Text) {
 type grant struct {
 	kind Kind
 	to   Destination
-}
-
-type assertion struct {
-	clientID string
-	to       Destination
 }
 
 // table holds the very Text that its caller holds, not a copy of the bytes: a

@@ -44,6 +44,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	t.net.roots.start()
 	resp, err := pool.RoundTrip(out)
 	if err != nil {
 		return nil, err
