@@ -36,7 +36,7 @@ func TestCacheControl(t *testing.T) {
 		if _, err := c.Resource(t.Context(), s.URL+"/mcp"); err != nil {
 			t.Fatal(err)
 		}
-		if got := cache.age[s.URL+strings.TrimPrefix(path, "GET ")]; got != test.want {
+		if got, kept := cache.age[s.URL+strings.TrimPrefix(path, "GET ")]; got != test.want || kept != (test.want > 0) {
 			t.Errorf("%q is kept for %v, want %v", test.header, got, test.want)
 		}
 	}

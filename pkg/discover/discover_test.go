@@ -393,6 +393,24 @@ func TestRedirectToAnotherOrigin(t *testing.T) {
 	}
 }
 
+// Nor may another origin challenge in the server's name.
+func TestProbeRedirected(t *testing.T) {
+	other := newSite(t, map[string]answer{})
+	s := newSite(t, map[string]answer{path: missing, root: missing,
+		probe: {status: http.StatusTemporaryRedirect, header: "Location: " + other.URL + "/mcp"}})
+	other.answers[probe] = answer{status: 401, header: `WWW-Authenticate: Bearer resource_metadata="` + s.URL + `/m"`}
+	c := s.client()
+	c.HTTP.CheckRedirect = nil // a client that follows, even with POST
+	_, err := c.Resource(t.Context(), s.URL+"/mcp")
+	var bad *discover.Malformed
+	if !errors.As(err, &bad) || !bad.WebPage {
+		t.Errorf("error = %v, want the redirect", err)
+	}
+	if diff := cmp.Diff([]string{path, probe, root}, s.questions()); diff != "" {
+		t.Errorf("requests (-want +got)\n%s", diff)
+	}
+}
+
 func TestHostileChallenge(t *testing.T) {
 	for _, test := range []struct {
 		name, url, want string

@@ -41,11 +41,12 @@ func (c *Client) probe(ctx context.Context, server *url.URL, s *search) (hint, e
 		switch status := resp.StatusCode; {
 		case status >= 300 && status < 400, !sameOrigin(server, resp.Request.URL):
 			s.remember(c.refusal(server, resp))
+			return hint{}, nil // what follows would be another server's challenge
 		case status >= 500 || status >= 400 && !isAbsence(status):
 			s.remember(c.status(server, resp))
-		default:
-			s.tried = append(s.tried, c.status(server, resp))
+			return hint{}, nil
 		}
+		s.tried = append(s.tried, c.status(server, resp))
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 			list, err := Challenges(resp.Header)
 			if err != nil {

@@ -180,6 +180,11 @@ func TestParseURL(t *testing.T) {
 		{"https://@h", false, false},
 		{"https://h/%zz", false, false},
 		{"https://h/a b", false, false},
+		{"https://h/a/../b", false, false},
+		{"https://h/a/%2E%2e", false, false},
+		{"https://h/./b", false, false},
+		{"https://h/a%5C..%5Cb", false, false},
+		{"https://h/.well-known/a..b/...", true, true},
 		{"https://h/\n", false, false},
 		{"", false, false},
 	} {
@@ -187,6 +192,21 @@ func TestParseURL(t *testing.T) {
 		_, far := parseURL(test.raw, false)
 		if (plain == nil) != test.plain || (far == nil) != test.far {
 			t.Errorf("%q: %v near, %v far", test.raw, plain, far)
+		}
+	}
+}
+
+// A server elsewhere must not send us to this computer (attack S8).
+func TestHintToLoopback(t *testing.T) {
+	c := Client{ForeignMetadata: true}
+	challenge := []Challenge{{Scheme: "bearer", Params: map[string]string{"resource_metadata": "http://127.0.0.1:1/m"}}}
+	for raw, allowed := range map[string]bool{wiki: false, "http://localhost/mcp": true} {
+		server, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := c.hint(server, challenge); (err == nil) != allowed || (h.metadata != "") != allowed {
+			t.Errorf("%s: hint = %+v, %v", raw, h, err)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func isLoopback(u *url.URL) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	return err == nil && addr.IsLoopback()
 }
 
 // hasDotSegments: such a path means one thing to a comparison of prefixes and
