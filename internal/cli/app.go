@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/vault"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// app is what the verbs share: the resolved configuration and the parts that are
+// built from it.
+type app struct {
+	env     Env
+	flags   config.Overrides
+	json    bool
+	verbose bool
+
+	paths config.Paths
+	cfg   *config.Config
+	state *state.Dir
+	net   *wire.Net
+	vault *vault.Vault
+}
+
+// open reads the configuration. It is the first thing that every verb does.
+func (a *app) open() (err error) {
+	if a.env.Home == "" {
+		return &usageError{text: "the home folder is not known", hint: "set HOME"}
+	}
+	if a.paths, err = config.Locate(a.env.Home, a.env.Getenv); err != nil {
+		return err
+	}
+	if a.cfg, err = config.Load(a.paths, a.flags, a.env.Getenv); err != nil {
+		return err
+	}
+	a.state = state.Open(a.paths.State)
+	a.state.Now = a.env.Now
+	return nil
+}
+
+// recorded reads the state and tells once what is wrong with it.
+func (a *app) recorded() state.File {
+	f, warnings := a.state.Read()
+	for _, w := range warnings {
+		a.warn(w.String())
+	}
+	return f
+}
+
+// store opens the vault that holds the sign-ins: the one on record, or for the
+// first sign-in the one that is configured. It is never switched silently.
+func (a *app) store() (*vault.Vault, error) {
+	if a.vault != nil {
+		return a.vault, nil
+	}
+	kept := a.recorded().Store
+	chosen := a.wantedStore()
+	if kept != nil {
+		chosen = *kept
+	}
+	return a.openStore(chosen)
+}
+
+func (a *app) wantedStore() state.Store {
+	s := a.cfg.Store()
+	return state.Store{Kind: s.KindOrDefault(), KeyFile: s.KeyFile, PassphraseFile: s.PassphraseFile}
+}
+
+func (a *app) openStore(s state.Store) (v *vault.Vault, err error) {
+	if s.Kind == "file" {
+		if s.KeyFile == "" && s.PassphraseFile == "" {
+			return nil, &usageError{
+				text: "the file store needs a key",
+				hint: "mcpauth login --store file --store-key-file " + filepath.Join(filepath.Dir(a.paths.Config), "store.key"),
+			}
+		}
+		if v, err = vault.File(a.state, s.KeyFile, s.PassphraseFile); err != nil {
+			return nil, err
+		}
+	} else {
+		deadline := 3 * time.Second
+		if a.env.Terminal {
+			deadline = time.Minute // a person may have to type a password
+		}
+		v = vault.Keychain(a.state, vault.KeychainOptions{Deadline: deadline})
+	}
+	v.Warn = a.warn
+	a.vault = v
+	return v, nil
+}
+
+func (a *app) network() (*wire.Net, error) {
+	if a.net != nil {
+		return a.net, nil
+	}
+	o := wire.Options{CAFile: a.cfg.CAFile(), UserAgent: "mcpauth/" + version()}
+	if a.verbose {
+		o.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	n, err := wire.New(o)
+	if err != nil {
+		return nil, err
+	}
+	// What the person wrote down is trusted to be where it says.
+	for _, p := range a.cfg.IdPs() {
+		n.Configured(p.Issuer)
+		n.Configured(p.TokenEndpoint)
+	}
+	for _, s := range a.cfg.Servers() {
+		a.trust(n, s)
+	}
+	a.net = n
+	return n, nil
+}
+
+func (a *app) trust(n *wire.Net, s config.Server) {
+	for _, u := range []string{s.URL, s.OAuth.Issuer, s.OAuth.TokenEndpoint} {
+		if u != "" {
+			n.Configured(u)
+		}
+	}
+}
+
+func (a *app) discovery() (*discover.Client, error) {
+	n, err := a.network()
+	if err != nil {
+		return nil, err
+	}
+	return &discover.Client{HTTP: n.Client(), Cache: token.MetadataCache{State: a.state, Now: a.env.Now}, Now: a.env.Now}, nil
+}
+
+// provider builds the identity provider with the given name.
+func (a *app) provider(name string) (*identity.Provider, error) {
+	idp, err := a.cfg.IdP(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.providerOf(idp)
+}
+
+func (a *app) providerOf(idp config.IdP) (*identity.Provider, error) {
+	v, err := a.store()
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.discovery()
+	if err != nil {
+		return nil, err
+	}
+	return &identity.Provider{
+		IdP: idp, Net: a.net, Discover: d, State: a.state, Vault: v, Now: a.env.Now, Warn: a.warn,
+	}, nil
+}
+
+// source builds what gives tokens for the server with this name or URL.
+func (a *app) source(nameOrURL string) (*token.Source, error) {
+	s, err := a.cfg.Server(nameOrURL)
+	if err != nil {
+		return nil, err
+	}
+	if !s.OAuth.IsEnterpriseManaged() {
+		return nil, &usageError{
+			text: fmt.Sprintf("the server %q is configured as not enterprise-managed, and mcpauth gives tokens for managed servers only", s.Name),
+			hint: "set mcpServers." + s.Name + ".oauth.enterpriseManaged to true in " + a.cfg.Path,
+		}
+	}
+	return a.sourceOf(s)
+}
+
+func (a *app) sourceOf(s config.Server) (*token.Source, error) {
+	p, err := a.provider(s.OAuth.IdP)
+	if err != nil {
+		return nil, err
+	}
+	a.trust(a.net, s)
+	return &token.Source{
+		Server: s, Provider: p, Net: a.net, Discover: p.Discover, State: a.state, Vault: a.vault, Now: a.env.Now, Warn: a.warn,
+	}, nil
+}
+
+// say is one line of conversation.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.env.Stderr, "mcpauth: %s\n", fmt.Sprintf(format, args...))
+}
+
+func (a *app) warn(text string) { a.say("warning: %s", wire.Clean(text)) }
+
+// readSecret reads one secret from standard input, up to a bound no real one
+// reaches.
+func (a *app) readSecret(flag string) (secret.Text, error) {
+	return readSecret(a.env.Stdin, flag)
+}
+
+// clientSecretFrom stores a client secret that came on standard input.
+func (a *app) keepClientSecret(ctx context.Context, issuer, clientID string, s secret.Text) error {
+	v, err := a.store()
+	if err != nil {
+		return err
+	}
+	return v.Set(ctx, identity.ClientSecretItem(issuer, clientID), s)
+}
+
+func host(raw string) string {
+	if u, err := url.Parse(raw); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return raw
+}
+
+var errSilent = errors.New("") // the exit code says it all

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/wire"
+)
+
+func newLogout(a *app) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "logout",
+		Short: "Sign out: revoke what can be revoked, forget the rest, and say what is which",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
+			defer cancel()
+			return runLogout(ctx, a, all)
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "sign out at every identity provider, and drop the store's own key")
+	return c
+}
+
+func runLogout(ctx context.Context, a *app, all bool) error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	idps, err := a.leaving(all)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, idp := range idps {
+		errs = append(errs, a.signOut(ctx, idp))
+	}
+	if all {
+		errs = append(errs, a.dropStore(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// leaving lists the sign-ins to end, with all those that are no longer configured.
+func (a *app) leaving(all bool) ([]config.IdP, error) {
+	if !all {
+		idp, err := a.cfg.IdP("")
+		return []config.IdP{idp}, err
+	}
+	var idps []config.IdP
+	for name, id := range a.recorded().Identities {
+		idp, err := a.cfg.IdP(name)
+		if err != nil || idp.Issuer != id.Issuer || idp.IdPClientID != id.ClientID {
+			idp = config.IdP{Name: name, Issuer: id.Issuer, IdPClientID: id.ClientID}
+		}
+		idps = append(idps, idp)
+	}
+	return idps, nil
+}
+
+func (a *app) signOut(ctx context.Context, idp config.IdP) error {
+	f := a.recorded()
+	if _, known := f.Identities[idp.Name]; !known {
+		a.say("you are not signed in at %s", host(idp.Issuer))
+		return nil
+	}
+	p, err := a.providerOf(idp)
+	if err != nil {
+		return err
+	}
+	a.net.Configured(idp.Issuer)
+	done, err := p.Forget(ctx)
+	if err != nil {
+		return err
+	}
+	a.say("signed out %s at %s", who(done.Was), host(idp.Issuer))
+	a.tellRevocation(done)
+	return a.dropTokens(ctx, f, idp)
+}
+
+func (a *app) tellRevocation(done identity.Forgotten) {
+	switch {
+	case done.Revoked:
+		a.say("the sign-in is revoked at the identity provider as well")
+	case errors.Is(done.NotRevoked, identity.ErrNoRevocation):
+		a.say("the sign-in could not be revoked: the identity provider offers no revocation; it ends by itself")
+	case done.NotRevoked != nil:
+		a.say("the sign-in could not be revoked at the identity provider: %s", wire.Clean(done.NotRevoked.Error()))
+	}
+}
+
+// dropTokens forgets the access tokens that were had with a sign-in, and says
+// which of them live on elsewhere.
+func (a *app) dropTokens(ctx context.Context, f state.File, idp config.IdP) error {
+	var last time.Time
+	var errs []error
+	for _, s := range a.cfg.Servers() {
+		if of, err := a.cfg.IdP(s.OAuth.IdP); err != nil || of.Name != idp.Name {
+			continue
+		}
+		r := f.Servers[s.URL]
+		errs = append(errs, token.Discard(a.vault, r))
+		if r.Expires.After(last) {
+			last = r.Expires
+		}
+		errs = append(errs, a.state.Update(ctx, func(f *state.File) error {
+			if r, ok := f.Servers[s.URL]; ok {
+				r.Sealed, r.Expires, r.Scopes, r.LastError = nil, time.Time{}, nil, nil
+				f.Servers[s.URL] = r
+			}
+			return nil
+		}))
+	}
+	if last.After(a.env.now()) {
+		a.say("access tokens that were handed out already stay good until %s at the latest", last.Local().Format(time.DateTime))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) dropStore(ctx context.Context) error {
+	v, err := a.store()
+	if err != nil {
+		return err
+	}
+	if err := v.Forget(ctx); err != nil {
+		return fmt.Errorf("drop the store's key: %w", err)
+	}
+	return a.state.Update(ctx, func(f *state.File) error { f.Store = nil; return nil })
+}

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// Main runs one command and returns its exit code.
+func Main(ctx context.Context, env Env) int {
+	a := &app{env: env}
+	root := newRoot(a)
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	r := explain(err)
+	if err == errSilent { //nolint:errorlint // the sentinel itself
+		return exitUnexpected
+	}
+	if ctx.Err() != nil {
+		r = report{Exit: exitUnexpected, Code: "interrupted", Message: "interrupted"}
+	}
+	r.print(env.Stderr, a.json)
+	return r.Exit
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mcpauth",
+		Short: "One sign-in, and an access token for every MCP server your company allows",
+		Long: `mcpauth gives every MCP client on this computer an access token for every MCP
+server that your company allows, from one sign-in and without consent screens.
+
+  mcpauth login --issuer https://acme.okta.example --client-id 0oa1b2c3
+  mcpauth server add wiki https://wiki.example/mcp --client-id wiki-mcp
+  mcpauth token wiki
+
+Standard output is the answer, standard error the conversation.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.flags.Config, "config", "", "read this configuration `file`")
+	flags.StringVar(&a.flags.CAFile, "ca-file", "", "also trust the certificate authorities in this PEM `file`")
+	flags.StringVar(&a.flags.IdP, "idp", "", "use the identity provider with this `name`")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "tell on standard error what is asked of whom (never secrets)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{text: err.Error(), hint: cmd.CommandPath() + " --help"}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(
+		newLogin(a), newLogout(a), newStatus(a), newServer(a),
+		newToken(a), newHeaders(a), newIDJAG(a), newExplain(a), newVersion(a),
+	)
+	return root
+}
+
+// usageError is a mistake in what was typed or configured.
+type usageError struct{ text, hint string }
+
+func (e *usageError) Error() string { return e.text }
+
+// takes demands a number of arguments, and says which.
+func takes(what string, least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return &usageError{text: fmt.Sprintf("%s needs %s", cmd.CommandPath(), what), hint: cmd.CommandPath() + " --help"}
+		case len(args) > most:
+			return &usageError{text: fmt.Sprintf("%s takes %s, got %d arguments", cmd.CommandPath(), what, len(args)), hint: cmd.CommandPath() + " --help"}
+		}
+		return nil
+	}
+}
+
+// serverNames completes the names of configured servers.
+func serverNames(a *app) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		if len(args) == 0 && a.open() == nil {
+			for _, s := range a.cfg.Servers() {
+				names = append(names, s.Name+"\t"+s.URL)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func (r report) print(w io.Writer, asJSON bool) {
+	if asJSON {
+		type body struct {
+			Code    string `json:"code"`
+			Stage   string `json:"stage,omitempty"`
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+			Server  string `json:"server,omitempty"`
+		}
+		writeJSON(w, struct {
+			Version int  `json:"version"`
+			Error   body `json:"error"`
+		}{1, body{r.Code, string(r.Stage), r.Message, strings.Join(r.Hints, "; "), r.Server}})
+		return
+	}
+	fmt.Fprintf(w, "mcpauth: %s\n", wire.Clean(r.Message))
+	if r.Says != "" {
+		fmt.Fprintf(w, "%s says: %q\n", r.SaysWho, wire.Clean(r.Says))
+	}
+	for _, fact := range r.Facts {
+		fmt.Fprintf(w, "  %s\n", wire.Clean(fact))
+	}
+	for _, hint := range r.Hints {
+		fmt.Fprintf(w, "hint: %s\n", wire.Clean(hint))
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "devel"
+}
+
+// maxSecret is more than any token or secret has.
+const maxSecret = 256 << 10
+
+func readSecret(r io.Reader, flag string) (secret.Text, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
+	switch {
+	case err != nil:
+		return secret.Text{}, fmt.Errorf("read standard input for %s: %w", flag, err)
+	case len(b) > maxSecret:
+		return secret.Text{}, &usageError{text: flag + ": standard input is too long for a secret"}
+	}
+	s := strings.TrimRight(string(b), "\r\n")
+	if s == "" || strings.ContainsAny(s, "\r\n\x00") {
+		return secret.Text{}, &usageError{text: flag + " wants one line on standard input", hint: "printf %s \"$SECRET\" | mcpauth … " + flag}
+	}
+	return secret.New(s), nil
+}
+
+func isAny[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/token"
+)
+
+func newServer(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "server",
+		Short: "Name the servers: add, list, remove, trust",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(newServerAdd(a), newServerList(a), newServerRemove(a), newServerTrust(a))
+	return c
+}
+
+func newServerList(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the configured servers",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := a.open(); err != nil {
+				return err
+			}
+			return listServers(a)
+		},
+	}
+	c.Flags().BoolVar(&a.json, "json", false, "print as JSON")
+	return c
+}
+
+func listServers(a *app) error {
+	f := a.recorded()
+	list := []serverStatus{}
+	for _, s := range a.cfg.Servers() {
+		list = append(list, serverOf(s, f.Servers[s.URL]))
+	}
+	if a.json {
+		return writeJSON(a.env.Stdout, struct {
+			Version int            `json:"version"`
+			Servers []serverStatus `json:"servers"`
+		}{1, list})
+	}
+	if len(list) == 0 {
+		a.say("no servers are configured")
+		fmt.Fprintln(a.env.Stderr, "hint: mcpauth server add NAME URL --client-id ID")
+		return nil
+	}
+	tw := tabwriter.NewWriter(a.env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "NAME\tURL\tAUTHORIZATION SERVER\tPINNED BY")
+	for _, s := range list {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.URL, dash(s.AS), dash(s.Pinned))
+	}
+	return tw.Flush()
+}
+
+func newServerRemove(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "remove NAME",
+		Short:             "Forget a server, its tokens and its client secret",
+		Args:              takes("the name of a server", 1, 1),
+		ValidArgsFunction: serverNames(a),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.open(); err != nil {
+				return err
+			}
+			return removeServer(cmd.Context(), a, args[0])
+		},
+	}
+}
+
+func removeServer(ctx context.Context, a *app, name string) error {
+	s, err := a.cfg.Server(name)
+	if err != nil {
+		return err
+	}
+	v, err := a.store()
+	if err != nil {
+		return err
+	}
+	r := a.recorded().Servers[s.URL]
+	if err := token.Discard(v, r); err != nil {
+		return err
+	}
+	if as := serverOf(s, r).AS; as != "" && !a.sharesClient(s) {
+		if err := v.Delete(ctx, identity.ClientSecretItem(as, s.OAuth.ASClientID)); err != nil {
+			return err
+		}
+	}
+	if err := config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error { return d.RemoveServer(s.Name) }); err != nil {
+		return err
+	}
+	if err := a.state.Update(ctx, func(f *state.File) error { delete(f.Servers, s.URL); return nil }); err != nil {
+		return err
+	}
+	a.say("removed %s", s.Name)
+	return nil
+}
+
+// sharesClient reports whether another server uses the same client, so that its
+// secret must stay.
+func (a *app) sharesClient(s config.Server) bool {
+	for _, other := range a.cfg.Servers() {
+		if other.Name != s.Name && other.OAuth.ASClientID == s.OAuth.ASClientID {
+			return true
+		}
+	}
+	return false
+}
+
+func newServerTrust(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "trust NAME",
+		Short: "Accept that a server now has another authorization server",
+		Long: `Ask the server which authorization server it has now, show it beside the one it
+is pinned to, and pin the new one if you agree. Do this only when the server's
+owner has announced the change: who controls the authorization server gets to
+see your company's assertions about you.`,
+		Args:              takes("the name of a server", 1, 1),
+		ValidArgsFunction: serverNames(a),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.open(); err != nil {
+				return err
+			}
+			return trustServer(cmd.Context(), a, args[0], yes)
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "agree without being asked")
+	return c
+}
+
+func trustServer(ctx context.Context, a *app, name string, yes bool) error {
+	s, err := a.source(name)
+	if err != nil {
+		return err
+	}
+	if s.Server.OAuth.Issuer != "" {
+		return &usageError{
+			text: fmt.Sprintf("the configuration pins %s to %q", s.Server.Name, s.Server.OAuth.Issuer),
+			hint: "change mcpServers." + s.Server.Name + ".oauth.issuer in " + a.cfg.Path,
+		}
+	}
+	place, err := s.Look(ctx)
+	if err != nil {
+		return err
+	}
+	before := a.recorded().Servers[s.Server.URL].Issuer
+	if before == place.AS {
+		a.say("%s has the authorization server it is pinned to: %q", s.Server.Name, place.AS)
+		return nil
+	}
+	a.say("%s is pinned to %q and now names %q", s.Server.Name, dash(before), place.AS)
+	if !yes {
+		if err := a.agree("use the new authorization server?"); err != nil {
+			return err
+		}
+	}
+	if err := s.Trust(ctx, place); err != nil {
+		return err
+	}
+	a.say("%s is now pinned to %q", s.Server.Name, place.AS)
+	return nil
+}
+
+// agree asks a person, and takes anything but yes for no.
+func (a *app) agree(question string) error {
+	if !a.env.Terminal {
+		return &usageError{text: "nobody is here to be asked: " + question, hint: "look at both, and add --yes"}
+	}
+	fmt.Fprintf(a.env.Stderr, "mcpauth: %s [y/N] ", question)
+	var answer string
+	fmt.Fscanln(a.env.Stdin, &answer)
+	if a := strings.ToLower(answer); a != "y" && a != "yes" {
+		return &usageError{text: "nothing was changed"}
+	}
+	return nil
+}

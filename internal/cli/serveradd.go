@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+type serverAddOptions struct {
+	server      config.Server
+	secretStdin bool
+	noResource  bool
+	noScope     bool
+}
+
+func newServerAdd(a *app) *cobra.Command {
+	var o serverAddOptions
+	c := &cobra.Command{
+		Use:   "add NAME URL --client-id ID",
+		Short: "Name a server, find its authorization server and pin it",
+		Long: `Ask a server who issues its tokens, show that, and remember both under a name.
+From then on another authorization server stops every command until you agree
+with "mcpauth server trust".
+
+  mcpauth server add wiki https://wiki.example/mcp --client-id wiki-mcp --client-secret-stdin`,
+		Args: takes("a name and a URL", 2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.server.Name, o.server.URL = args[0], args[1]
+			return addServer(cmd.Context(), a, o)
+		},
+	}
+	f := c.Flags()
+	oauth := &o.server.OAuth
+	f.StringVar(&oauth.ASClientID, "client-id", "", "the client `ID` at the server's authorization server (required)")
+	f.StringVar(&oauth.ClientAuth.Method, "client-auth", "", "the client authentication `method` there (default: by its metadata)")
+	f.StringVar(&oauth.ClientAuth.SecretFile, "client-secret-file", "", "the `file` that holds the client secret")
+	f.BoolVar(&o.secretStdin, "client-secret-stdin", false, "read the client secret from standard input and keep it")
+	f.StringVar(&oauth.ClientAuth.KeyFile, "client-key-file", "", "the private key `file` for private_key_jwt, PEM or JWK")
+	f.StringArrayVar(&oauth.Scopes, "scope", nil, "a `scope` to ask for; may be repeated (default: those that the server lists)")
+	f.StringVar(&oauth.Issuer, "issuer", "", "the authorization server's issuer `URL`, if the server names none or several")
+	f.BoolVar(&o.noResource, "no-resource", false, "leave out the resource parameter, for servers that cannot take it")
+	f.BoolVar(&o.noScope, "no-scope", false, "leave out the scope parameter")
+	return c
+}
+
+func addServer(ctx context.Context, a *app, o serverAddOptions) error {
+	s := o.server
+	if s.OAuth.ASClientID == "" {
+		return &usageError{text: "a server needs --client-id: the client id at its authorization server", hint: "ask the server's owner, then: mcpauth server add " + s.Name + " " + s.URL + " --client-id ID"}
+	}
+	no := false
+	if o.noResource {
+		s.OAuth.SendResource = &no
+	}
+	if o.noScope {
+		s.OAuth.SendScope = &no
+	}
+	s.Type = "http"
+	s.OAuth.IdP = a.flags.IdP
+	if err := a.open(); err != nil {
+		return err
+	}
+	if _, err := a.cfg.Server(s.Name); err == nil {
+		return &usageError{text: fmt.Sprintf("there is a server %q already", s.Name), hint: "mcpauth server remove " + s.Name}
+	}
+	if err := config.Validate(s.Name, s); err != nil {
+		return err
+	}
+	var piped secret.Text
+	if o.secretStdin {
+		var err error
+		if piped, err = a.readSecret("--client-secret-stdin"); err != nil {
+			return err
+		}
+	}
+	src, err := a.sourceOf(s)
+	if err != nil {
+		return err
+	}
+	place, err := whereIs(ctx, src)
+	if err != nil {
+		return err
+	}
+	as, err := src.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.URL), place.AS)
+	if err != nil && s.OAuth.TokenEndpoint == "" {
+		return err
+	}
+	if !piped.IsZero() {
+		if err := a.settle(ctx); err != nil {
+			return err
+		}
+		if err := a.keepClientSecret(ctx, place.AS, s.OAuth.ASClientID, piped); err != nil {
+			return err
+		}
+		src.Vault = a.vault
+	}
+	if err := config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error { return d.SetServer(s.Name, s) }); err != nil {
+		return err
+	}
+	a.pointer()
+	if err := src.Trust(ctx, place); err != nil {
+		return err
+	}
+	a.introduce(s, place, as)
+	return nil
+}
+
+// whereIs finds a server's place. An issuer that the person states stands for a
+// server that publishes nothing, and must be among those that it does publish.
+func whereIs(ctx context.Context, s *token.Source) (token.Place, error) {
+	if s.Server.OAuth.Issuer != "" {
+		return s.Locate(ctx, true)
+	}
+	return s.Look(ctx)
+}
+
+func (a *app) introduce(s config.Server, p token.Place, as discover.ServerMetadata) {
+	a.say("added %s: %s", s.Name, s.URL)
+	if p.Name != "" {
+		a.say("it calls itself %q", wire.Clean(p.Name))
+	}
+	a.say("its tokens come from %q, which is pinned now", p.AS)
+	if p.Match == discover.MatchPrefix {
+		a.say("its tokens are good for all of %q", p.Resource)
+	}
+	if as.GrantProfiles != nil && !slices.Contains(as.GrantProfiles, idjag.GrantProfile) {
+		a.say("warning: that authorization server does not say that it takes enterprise-managed sign-ins")
+	}
+	fmt.Fprintf(a.env.Stderr, "hint: mcpauth token %s\n", s.Name)
+}

@@ -1,0 +1,74 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/vault"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+)
+
+// Forgotten tells what signing out did.
+type Forgotten struct {
+	Was     state.Identity
+	Revoked bool // the refresh token, at the identity provider
+
+	// NotRevoked says why the identity provider was not, or could not be, told. It
+	// is nil when there was nothing to revoke.
+	NotRevoked error
+}
+
+// ErrNoRevocation says that the identity provider has no revocation endpoint.
+var ErrNoRevocation = errors.New("the identity provider offers no revocation")
+
+// Forget signs out: it revokes the refresh token where the identity provider
+// offers that (RFC 7009), then deletes what is stored here, whatever the
+// identity provider said. An error means that something is still stored.
+func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
+	unlock, err := p.State.Lock(ctx, "renewal at "+p.IdP.Name)
+	if err != nil {
+		return Forgotten{}, p.at(stage.Login, err)
+	}
+	defer unlock()
+	f, _ := p.State.Read()
+	done := Forgotten{Was: f.Identities[p.IdP.Name]}
+	done.Revoked, done.NotRevoked = p.revoke(ctx)
+
+	err = errors.Join(p.Vault.Delete(ctx, p.idTokenItem()), p.Vault.Delete(ctx, p.refreshItem()))
+	if err != nil {
+		return done, err
+	}
+	return done, p.State.Update(ctx, func(f *state.File) error { delete(f.Identities, p.IdP.Name); return nil })
+}
+
+func (p *Provider) revoke(ctx context.Context) (bool, error) {
+	refresh, err := p.Vault.Get(ctx, p.refreshItem())
+	if errors.Is(err, vault.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	meta, err := p.Metadata(ctx)
+	if err != nil {
+		return false, err
+	}
+	if meta.RevocationEndpoint == "" {
+		return false, ErrNoRevocation
+	}
+	party, err := p.Party(ctx)
+	if err != nil {
+		return false, err
+	}
+	PermitClient(p.Net, party.Client, meta.RevocationEndpoint)
+	p.Net.Permit(wire.RefreshToken, refresh, wire.Endpoint(meta.RevocationEndpoint))
+	err = endpoint.Revoke(ctx, p.Net.Client(), endpoint.Request{
+		URL: meta.RevocationEndpoint, Client: party.Client,
+		Form: url.Values{"token": {refresh.Reveal()}, "token_type_hint": {"refresh_token"}},
+	})
+	return err == nil, err
+}

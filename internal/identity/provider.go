@@ -1,0 +1,182 @@
+// Package identity knows who is signed in: it verifies what the identity provider
+// says about a person, keeps it, renews it and forgets it.
+//
+// It stands between signin, which brings a person's authorization code, and
+// grant, which shows the identity to the identity provider in exchange for
+// access. There is one sign-in per identity provider, for all servers and all
+// MCP clients.
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/vault"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/clientauth"
+	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// SignedOut says that nobody is signed in, or no longer. Why is for people.
+type SignedOut struct{ IdP, Why string }
+
+func (e *SignedOut) Error() string { return e.Why }
+
+// Provider is one configured identity provider, and the person signed in at it.
+// It is safe for concurrent use.
+type Provider struct {
+	IdP      config.IdP
+	Net      *wire.Net
+	Discover *discover.Client
+	State    *state.Dir
+	Vault    *vault.Vault
+	Now      func() time.Time  // nil means time.Now
+	Warn     func(text string) // nil drops warnings
+	MaxAge   time.Duration     // how old a sign-in may be; zero means any age
+
+	mu     sync.Mutex
+	meta   *discover.ServerMetadata
+	client *clientauth.Client
+}
+
+// Metadata returns what the identity provider publishes, asked for once.
+func (p *Provider) Metadata(ctx context.Context) (discover.ServerMetadata, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.meta != nil {
+		return *p.meta, nil
+	}
+	meta, err := p.Discover.IdP(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.IdP.Issuer)
+	if err != nil {
+		return discover.ServerMetadata{}, p.at(stage.IdPMetadata, err)
+	}
+	if p.IdP.TokenEndpoint != "" {
+		meta.TokenEndpoint = p.IdP.TokenEndpoint
+	}
+	p.meta = &meta
+	return meta, nil
+}
+
+// Party is where and as whom to talk to the identity provider's token endpoint.
+type Party struct {
+	TokenEndpoint string
+	Client        clientauth.Client
+}
+
+// Party returns the token endpoint and our client, ready to authenticate. With a
+// token endpoint in the configuration no metadata is needed.
+func (p *Provider) Party(ctx context.Context) (Party, error) {
+	endpoint := p.IdP.TokenEndpoint
+	var supported []string
+	if endpoint == "" {
+		meta, err := p.Metadata(ctx)
+		if err != nil {
+			return Party{}, err
+		}
+		endpoint = meta.TokenEndpoint
+		if meta.TokenEndpointAuthMethodsStated {
+			supported = meta.TokenEndpointAuthMethods
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.client == nil {
+		c, err := ClientFrom(ctx, p.Vault, p.IdP.ClientAuth, p.IdP.IdPClientID, p.IdP.Issuer)
+		if err != nil {
+			return Party{}, err
+		}
+		c.Now = p.Now
+		if c.Method, err = c.Choose(supported); err != nil {
+			return Party{}, p.at(stage.IdPMetadata, err)
+		}
+		p.client = &c
+	}
+	PermitClient(p.Net, *p.client, endpoint)
+	return Party{TokenEndpoint: endpoint, Client: *p.client}, nil
+}
+
+// ClientFrom builds a client registration from its configuration: the secret
+// comes from a file, a command or the vault, the key from a file.
+func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer string) (clientauth.Client, error) {
+	c := clientauth.Client{
+		ID: id, Issuer: issuer, Method: clientauth.Method(a.Method),
+		Audience: a.AssertionAudience, RawBasic: a.BasicEncoding == "raw",
+	}
+	var err error
+	if c.Secret, err = a.Secret(ctx); err != nil {
+		return c, err
+	}
+	if key, err := a.Key(); err != nil {
+		return c, err
+	} else if !key.IsZero() {
+		if c.Key, err = clientauth.ParseKey([]byte(key.Reveal()), a.KeyID); err != nil {
+			return c, fmt.Errorf("%s: %w", a.KeyFile, err)
+		}
+	}
+	if c.Secret.IsZero() && c.Key == nil && c.Method != clientauth.None && v != nil {
+		c.Secret, err = v.Get(ctx, ClientSecretItem(issuer, id))
+		if errors.Is(err, vault.ErrNotFound) {
+			err = nil
+		}
+	}
+	return c, err
+}
+
+// ClientSecretItem is the vault's name for the secret of a client at an issuer.
+// It holds the issuer, so that no secret is ever used at another one.
+func ClientSecretItem(issuer, clientID string) string {
+	return "client secret of " + clientID + " at " + issuer
+}
+
+// PermitClient lets a client's proof go to an endpoint of its issuer.
+func PermitClient(n *wire.Net, c clientauth.Client, endpoint string) {
+	if !c.Secret.IsZero() {
+		n.Permit(wire.ClientSecret, c.Secret, wire.Endpoint(endpoint))
+	}
+	if c.Key != nil {
+		n.PermitAssertion(c.ID, wire.Endpoint(endpoint), c.Issuer, endpoint, c.Audience)
+	}
+}
+
+// Parties names this identity provider in an error.
+func (p *Provider) Parties() stage.Parties {
+	return stage.Parties{IdP: p.IdP.Issuer, IdPClientID: p.IdP.IdPClientID}
+}
+
+func (p *Provider) at(s stage.Stage, err error) error { return stage.At(s, p.Parties(), err) }
+
+func (p *Provider) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+func (p *Provider) warn(format string, args ...any) {
+	if p.Warn != nil {
+		p.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// The items of one sign-in. Each secret is an item of its own.
+func (p *Provider) idTokenItem() string { return p.item("ID token") }
+func (p *Provider) refreshItem() string { return p.item("refresh token") }
+
+func (p *Provider) item(what string) string {
+	item := what + " for " + p.IdP.IdPClientID + " from " + p.IdP.Issuer
+	if p.IdP.Name != config.DefaultIdP {
+		item += " (" + p.IdP.Name + ")"
+	}
+	return item
+}
+
+func (p *Provider) permitSubject(t secret.Text, endpoint string) {
+	p.Net.Permit(wire.SubjectToken, t, wire.Endpoint(endpoint))
+}

@@ -1,0 +1,178 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/signin"
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// SignIn has a person sign in through the browser and keeps what came of it.
+// Sign-ins that are started while one is under way wait for it and share it.
+func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, address string) error) (state.Identity, error) {
+	asked := p.now()
+	unlock, err := p.State.Lock(ctx, "sign-in at "+p.IdP.Name)
+	if err != nil {
+		return state.Identity{}, p.at(stage.Login, err)
+	}
+	defer unlock()
+	if id, ok := p.current(); ok && id.SignedIn.After(asked) && !id.Imported {
+		return id, nil
+	}
+	meta, err := p.Metadata(ctx)
+	if err != nil {
+		return state.Identity{}, err
+	}
+	party, err := p.Party(ctx)
+	if err != nil {
+		return state.Identity{}, err
+	}
+	request := signin.Request{
+		Issuer: p.IdP.Issuer, AuthorizationEndpoint: meta.AuthorizationEndpoint, IssParameterSupported: meta.IssParameterSupported,
+		IdPClientID: p.IdP.IdPClientID, Scopes: p.scopes(meta.ScopesSupported),
+		Prompt: p.IdP.Prompt, LoginHint: p.IdP.LoginHint, ACRValues: p.IdP.ACRValues, MaxAge: p.MaxAge,
+		RedirectHost: p.IdP.RedirectHostOrDefault(), RedirectPort: p.IdP.RedirectPort,
+	}
+	var id state.Identity
+	err = signin.Browser(ctx, request, open, func(ctx context.Context, code signin.Code) error {
+		id, err = p.spend(ctx, party, code)
+		return err
+	})
+	return id, p.at(stage.Login, err)
+}
+
+// scopes asks for offline_access when the identity provider lists it or the
+// configuration says so: it is what yields a refresh token.
+func (p *Provider) scopes(listed []string) []string {
+	scopes := append([]string{"openid"}, p.IdP.Scopes...)
+	if p.IdP.WantsOfflineAccess(slices.Contains(listed, "offline_access")) {
+		scopes = append(scopes, "offline_access")
+	}
+	slices.Sort(scopes[1:])
+	return slices.Compact(scopes)
+}
+
+// spend trades the authorization code for tokens (OpenID Connect Core section
+// 3.1.3) and keeps them if the ID token holds up.
+func (p *Provider) spend(ctx context.Context, party Party, code signin.Code) (state.Identity, error) {
+	p.Net.Permit(wire.Code, code.Code, wire.Endpoint(party.TokenEndpoint))
+	p.Net.Permit(wire.Code, code.Verifier, wire.Endpoint(party.TokenEndpoint))
+	tokens, err := p.ask(ctx, party, url.Values{
+		"grant_type":    {"authorization_code"},
+		"code":          {code.Code.Reveal()},
+		"code_verifier": {code.Verifier.Reveal()},
+		"redirect_uri":  {code.RedirectURI},
+	})
+	if err != nil {
+		return state.Identity{}, err
+	}
+	if tokens.id.IsZero() {
+		return state.Identity{}, &Untrusted{Rule: "T1", What: "the identity provider sent none"}
+	}
+	id, err := p.verify(ctx, tokens.id, expected{nonce: code.Nonce, accessToken: tokens.access, acrValues: p.IdP.ACRValues, maxAge: p.MaxAge})
+	if err != nil {
+		return state.Identity{}, err
+	}
+	id.Scopes = tokens.scopes
+	return p.keep(ctx, id, tokens)
+}
+
+// Import keeps an ID token that was brought from elsewhere (rule T10). With skip
+// nothing but its shape, issuer, audience and times is checked.
+func (p *Provider) Import(ctx context.Context, raw secret.Text, skip bool) (state.Identity, error) {
+	id, err := p.verify(ctx, raw, expected{skipSignature: skip})
+	if err != nil {
+		return state.Identity{}, p.at(stage.Login, err)
+	}
+	id.Imported = true
+	id, err = p.keep(ctx, id, tokens{id: raw})
+	return id, p.at(stage.Login, err)
+}
+
+// keep stores a new sign-in: the secrets first, so that a state that speaks of
+// them is never without them.
+func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state.Identity, error) {
+	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
+	if err := p.Vault.Set(ctx, p.idTokenItem(), t.id); err != nil {
+		return id, fmt.Errorf("keep the sign-in: %w", err)
+	}
+	var err error
+	if id.Renewable {
+		err = p.Vault.Set(ctx, p.refreshItem(), t.refresh)
+	} else {
+		err = p.Vault.Delete(ctx, p.refreshItem())
+	}
+	if err != nil {
+		return id, fmt.Errorf("keep the sign-in: %w", err)
+	}
+	err = p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil })
+	if err != nil {
+		return id, fmt.Errorf("keep the sign-in: %w", err)
+	}
+	return id, nil
+}
+
+// tokens is a token endpoint's answer to the code and to the refresh token.
+type tokens struct {
+	id, access, refresh secret.Text
+	scopes              []string
+}
+
+func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (tokens, error) {
+	answer, err := endpoint.Post(ctx, p.Net.Client(), endpoint.Request{URL: party.TokenEndpoint, Form: form, Client: party.Client})
+	if err != nil {
+		return tokens{}, err
+	}
+	var t tokens
+	for name, dst := range map[string]*secret.Text{"id_token": &t.id, "access_token": &t.access, "refresh_token": &t.refresh} {
+		s, err := answer.Text(name)
+		if err != nil {
+			return tokens{}, fmt.Errorf("read the identity provider's answer: %w", err)
+		}
+		*dst = secret.New(s)
+	}
+	granted, err := answer.Text("scope")
+	if err != nil {
+		return tokens{}, fmt.Errorf("read the identity provider's answer: %w", err)
+	}
+	t.scopes = strings.Fields(granted)
+	return t, nil
+}
+
+// current is the sign-in on record, if it is one of this configuration's.
+func (p *Provider) current() (state.Identity, bool) {
+	f, _ := p.State.Read()
+	id, ok := f.Identities[p.IdP.Name]
+	return id, ok && id.Issuer == p.IdP.Issuer && id.ClientID == p.IdP.IdPClientID
+}
+
+// Known returns who is signed in by the record, whether or not the sign-in can
+// still be used: a token that was had with it may still be good.
+func (p *Provider) Known() (state.Identity, error) {
+	id, ok := p.current()
+	if !ok {
+		return id, &SignedOut{IdP: p.IdP.Name, Why: "you are not signed in"}
+	}
+	return id, nil
+}
+
+// Current returns who is signed in, if the sign-in can still be used or renewed.
+func (p *Provider) Current() (state.Identity, error) {
+	id, ok := p.current()
+	switch {
+	case !ok:
+		return id, &SignedOut{IdP: p.IdP.Name, Why: "you are not signed in"}
+	case !id.Renewable && !id.Expires.After(p.now()):
+		return id, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in expired at " + id.Expires.Local().Format(time.DateTime)}
+	}
+	return id, nil
+}

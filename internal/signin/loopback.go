@@ -1,0 +1,179 @@
+package signin
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+const callbackPath = "/callback"
+
+// PortBusy says that the configured redirect port is taken.
+type PortBusy struct{ Port int }
+
+func (e *PortBusy) Error() string {
+	return fmt.Sprintf("port %d, configured for the sign-in, is in use by another program", e.Port)
+}
+
+// loopback listens for one answer on this machine only (RFC 8252 section 7.3).
+type loopback struct {
+	listeners   []net.Listener
+	server      *http.Server
+	redirectURI string
+	hosts       map[string]bool // what the Host header may say (attack S10)
+	expected    expectation
+	taken       atomic.Bool
+	answers     chan answer
+}
+
+type expectation struct {
+	state, issuer string
+	issRequired   bool
+}
+
+// answer is a person's return. show ends the wait of the browser tab.
+type answer struct {
+	code secret.Text
+	err  error
+	show func(ok bool)
+}
+
+// listen binds before any browser is opened, so that the port cannot be taken in
+// between (attack S11). For "localhost" both address families are bound, since
+// the browser picks one.
+func listen(host string, port int) (*loopback, error) {
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	l := &loopback{answers: make(chan answer, 1)}
+	for _, addr := range map[string][]string{"127.0.0.1": {"127.0.0.1"}, "[::1]": {"::1"}, "localhost": {"127.0.0.1", "::1"}}[host] {
+		ln, err := net.Listen("tcp", net.JoinHostPort(addr, strconv.Itoa(port)))
+		if err != nil {
+			if addr == "::1" && l.listeners != nil && !errors.Is(err, syscall.EADDRINUSE) {
+				continue // a machine without IPv6
+			}
+			l.close()
+			if port != 0 && errors.Is(err, syscall.EADDRINUSE) {
+				return nil, &PortBusy{Port: port}
+			}
+			return nil, fmt.Errorf("listen for the sign-in: %w", err)
+		}
+		l.listeners = append(l.listeners, ln)
+		port = ln.Addr().(*net.TCPAddr).Port
+	}
+	if l.listeners == nil {
+		return nil, fmt.Errorf("listen for the sign-in: %q is not a loopback name", host)
+	}
+	p := strconv.Itoa(port)
+	l.hosts = map[string]bool{"127.0.0.1:" + p: true, "[::1]:" + p: true, "localhost:" + p: true}
+	l.redirectURI = "http://" + host + ":" + p + callbackPath
+	l.server = &http.Server{
+		Handler:           l,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(discard{}, "", 0),
+	}
+	return l, nil
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func (l *loopback) expect(e expectation) { l.expected = e }
+
+func (l *loopback) serve() {
+	for _, ln := range l.listeners[1:] {
+		go l.server.Serve(ln)
+	}
+	l.server.Serve(l.listeners[0])
+}
+
+// close lets the last page reach the browser.
+func (l *loopback) close() {
+	if l.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if l.server.Shutdown(ctx) != nil {
+			l.server.Close()
+		}
+	}
+	for _, ln := range l.listeners {
+		ln.Close()
+	}
+}
+
+func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !l.hosts[r.Host]:
+		http.Error(w, "wrong host", http.StatusMisdirectedRequest)
+		return
+	case r.URL.Path != callbackPath:
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "wrong method", http.StatusMethodNotAllowed)
+		return
+	}
+	a, mine := l.expected.judge(r.URL.RawQuery)
+	if !mine || !l.taken.CompareAndSwap(false, true) {
+		writePage(w, http.StatusBadRequest, pageStale)
+		return
+	}
+	outcome := make(chan bool, 1)
+	a.show = func(ok bool) { outcome <- ok }
+	l.answers <- a
+	select {
+	case ok := <-outcome:
+		if ok {
+			writePage(w, http.StatusOK, pageSignedIn)
+		} else {
+			writePage(w, http.StatusForbidden, pageRefused)
+		}
+		// The tab's connection is not kept for a listener that is going away.
+	case <-r.Context().Done():
+	}
+}
+
+// judge reads an authorization response (RFC 6749 section 4.1.2, RFC 9207
+// section 2.4). mine is false when it does not belong to this sign-in.
+func (e expectation) judge(rawQuery string) (a answer, mine bool) {
+	q, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return answer{}, false
+	}
+	for _, values := range q {
+		if len(values) != 1 { // attack S37
+			return answer{}, false
+		}
+	}
+	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(e.state)) != 1 {
+		return answer{}, false
+	}
+	// The issuer first: when it is wrong nothing else may be acted on (5.2).
+	switch iss, stated := q["iss"]; {
+	case stated && iss[0] != e.issuer:
+		return answer{err: &Forged{Why: "it names another issuer (iss) than the identity provider"}}, true
+	case !stated && e.issRequired:
+		return answer{err: &Forged{Why: "it does not name its issuer (iss), as the identity provider promises to"}}, true
+	}
+	if code := q.Get("error"); code != "" {
+		return answer{err: &Refused{Code: code, Description: q.Get("error_description")}}, true
+	}
+	if q.Get("code") == "" {
+		return answer{err: &Forged{Why: "it has neither a code nor an error"}}, true
+	}
+	return answer{code: secret.New(q.Get("code"))}, true
+}

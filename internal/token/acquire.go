@@ -1,0 +1,156 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mcpauth/mcpauth/internal/grant"
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/clientauth"
+	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
+)
+
+// Chain is everything between a server's URL and its token.
+type Chain struct {
+	Place  Place
+	Target grant.Target
+	AS     discover.ServerMetadata
+	Grant  idjag.Grant
+	Token  Token
+}
+
+// Acquire gets a new token and does not touch the cache of tokens.
+//
+// What does not depend on one another is asked for at the same time. The
+// authorization server's metadata is read beside the exchange: the issuer that
+// the resource names is the audience either way, and nothing is redeemed before
+// that issuer's own metadata confirms it (attack S1).
+func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
+	c, client, err := s.grant(ctx, a)
+	if err != nil {
+		return c, s.betterReason(ctx, c, err)
+	}
+	s.Net.Permit(wire.IDJAG, c.Grant.Assertion, wire.Endpoint(c.AS.TokenEndpoint))
+	r := idjag.RedeemRequest{
+		Endpoint: c.AS.TokenEndpoint, Client: client, Grant: c.Grant,
+		Resource: c.Target.Resource, Scopes: c.Grant.Scopes, Now: s.Now,
+	}
+	if !s.Server.OAuth.SendsResource() {
+		r.Resource = ""
+	}
+	if !s.Server.OAuth.SendsScope() {
+		r.Scopes = nil
+	}
+	t, err := idjag.Redeem(ctx, s.Net.Client(), r)
+	if err != nil {
+		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
+	}
+	c.Token = Token{
+		AccessToken: t.AccessToken, Type: t.Type, Expires: t.Expires, Scopes: t.Scopes,
+		Server: s.Server.Name, Resource: c.Target.Resource, AS: c.Target.AS,
+		Warnings: slices.Concat(c.Grant.Warnings, t.Warnings, reduced("the identity provider", c.Grant.Reduced), reduced("the authorization server", t.Reduced)),
+	}
+	if len(t.Scopes) == 0 {
+		c.Token.Scopes = c.Grant.Scopes
+	}
+	return c, nil
+}
+
+// Grant gets an ID-JAG for programs that redeem it themselves.
+func (s *Source) Grant(ctx context.Context, a Ask) (Chain, error) {
+	c, _, err := s.grant(ctx, a)
+	return c, err
+}
+
+func (s *Source) grant(ctx context.Context, a Ask) (Chain, clientauth.Client, error) {
+	var c Chain
+	var client clientauth.Client
+	first, fctx := errgroup.WithContext(ctx)
+	first.Go(func() error { _, err := s.Provider.Party(fctx); return err })
+	first.Go(func() (err error) { c.Place, err = s.locate(fctx, a.Fresh); return err })
+	if err := first.Wait(); err != nil {
+		return c, client, err
+	}
+	c.Target = s.target(c.Place, a)
+
+	second, sctx := errgroup.WithContext(ctx)
+	second.Go(func() (err error) { c.AS, client, err = s.server(sctx, c); return err })
+	second.Go(func() (err error) { c.Grant, err = grant.Get(sctx, s.Provider, c.Target); return err })
+	if err := second.Wait(); err != nil {
+		return c, client, err
+	}
+	s.pin(ctx, c.Place)
+	return c, client, nil
+}
+
+func (s *Source) target(p Place, a Ask) grant.Target {
+	o := s.Server.OAuth
+	t := grant.Target{
+		Parties: s.parties(), Audience: o.Audience, ExpectAudience: o.ExpectAudience,
+		OmitResource: !o.SendsResource(), RequireScopes: o.RequireScopes,
+	}
+	t.Resource, t.AS, t.Scopes = p.Resource, p.AS, s.scopes(a)
+	if t.Scopes == nil {
+		t.Scopes = p.Scopes
+	}
+	if !o.SendsScope() {
+		t.Scopes = nil
+	}
+	return t
+}
+
+// server finds the authorization server's token endpoint and gets our client
+// ready for it. Its secret may then go there, and only there.
+func (s *Source) server(ctx context.Context, c Chain) (discover.ServerMetadata, clientauth.Client, error) {
+	as := discover.ServerMetadata{Issuer: c.Target.AS, TokenEndpoint: s.Server.OAuth.TokenEndpoint}
+	if as.TokenEndpoint == "" {
+		var err error
+		if as, err = s.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.Server.URL), c.Target.AS); err != nil {
+			return as, clientauth.Client{}, stage.At(stage.ServerMetadata, c.Target.Parties, err)
+		}
+	}
+	client, err := identity.ClientFrom(ctx, s.Vault, s.Server.OAuth.ClientAuth, s.Server.OAuth.ASClientID, c.Target.AS)
+	if err != nil {
+		return as, client, err
+	}
+	var supported []string
+	if as.TokenEndpointAuthMethodsStated {
+		supported = as.TokenEndpointAuthMethods
+	}
+	client.Now = s.Now
+	if client.Method, err = client.Choose(supported); err != nil {
+		return as, client, stage.At(stage.ServerMetadata, c.Target.Parties, err)
+	}
+	identity.PermitClient(s.Net, client, as.TokenEndpoint)
+	return as, client, nil
+}
+
+// betterReason looks again at the server's own word when a refusal could come
+// from it having moved to another authorization server: what was learnt some
+// time ago may no longer hold (protocol rule 1.1.6).
+func (s *Source) betterReason(ctx context.Context, c Chain, err error) error {
+	var e *endpoint.Error
+	if !c.Place.Remembered || !errors.As(err, &e) || !slices.Contains([]string{"invalid_client", "invalid_target", "invalid_grant"}, e.Code) {
+		return err
+	}
+	var changed *Changed
+	if _, again := s.locate(ctx, true); errors.As(again, &changed) {
+		return again
+	}
+	return err
+}
+
+func reduced(by string, scopes []string) []string {
+	if len(scopes) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s did not grant the scope %s", by, wire.Clean(joined(scopes)))}
+}

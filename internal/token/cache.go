@@ -1,0 +1,113 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/vault"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// key is what makes two requests for a token the same one. It has the subject, so
+// that nobody is served a token of who was signed in before (attack S31).
+type key struct {
+	IdP, Subject, Resource, AS, Client, Scopes string
+}
+
+// name is that of the sealed file. Reading compares the key inside as well.
+func (k key) name() string {
+	b, _ := json.Marshal(k)
+	return "access token " + state.Hash(string(b))
+}
+
+// at fills in what only discovery could tell.
+func (k key) at(c Chain) key {
+	k.Resource, k.AS = c.Target.Resource, c.Target.AS
+	return k
+}
+
+// entry is a token in the cache.
+type entry struct {
+	Token
+	obtained time.Time
+}
+
+// sealed is the content of a sealed file.
+type sealed struct {
+	Key         key       `json:"key"`
+	AccessToken string    `json:"accessToken"`
+	Type        string    `json:"type"`
+	Obtained    time.Time `json:"obtained"`
+	Expires     time.Time `json:"expires"`
+	Scopes      []string  `json:"scopes,omitempty"`
+}
+
+// lookup finds the token in the cache without asking anybody: the resource and
+// the authorization server are known from the configuration or from last time.
+func (s *Source) lookup(ctx context.Context, id state.Identity, a Ask) (key, entry, bool) {
+	k := key{
+		IdP: id.Issuer, Subject: id.Subject, Resource: s.Server.OAuth.Resource, AS: s.Server.OAuth.Issuer,
+		Client: s.Server.OAuth.ASClientID, Scopes: joined(s.scopes(a)),
+	}
+	if k.Resource == "" || k.AS == "" {
+		known := s.record()
+		if k.AS == "" {
+			k.AS = known.Issuer
+		}
+		if k.Resource == "" {
+			k.Resource = known.Resource
+		}
+	}
+	if k.Resource == "" || k.AS == "" {
+		return k, entry{}, false
+	}
+	plain, err := s.Vault.Open(ctx, k.name())
+	if err != nil {
+		if !errors.Is(err, vault.ErrNotFound) && s.Warn != nil {
+			s.Warn(fmt.Sprintf("the token cache cannot be read: %v", err))
+		}
+		return k, entry{}, false
+	}
+	var c sealed
+	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" {
+		return k, entry{}, false
+	}
+	return k, entry{obtained: c.Obtained, Token: Token{
+		AccessToken: secret.New(c.AccessToken), Type: c.Type, Expires: c.Expires, Scopes: c.Scopes,
+		Server: s.Server.Name, Resource: c.Key.Resource, AS: c.Key.AS, Cached: true,
+	}}, true
+}
+
+// store keeps a token. A token that was obtained but cannot be kept is handed out
+// all the same.
+func (s *Source) store(ctx context.Context, k key, t Token) {
+	plain, err := json.Marshal(sealed{
+		Key: k, AccessToken: t.AccessToken.Reveal(), Type: t.Type, Obtained: s.now(), Expires: t.Expires, Scopes: t.Scopes,
+	})
+	if err == nil {
+		err = s.Vault.Seal(ctx, k.name(), plain)
+	}
+	if err != nil && s.Warn != nil {
+		s.Warn(fmt.Sprintf("the token could not be kept for the next time: %v", err))
+	}
+	s.update(ctx, func(r *state.Server) {
+		r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
+		if !slices.Contains(r.Sealed, k.name()) {
+			r.Sealed = append(r.Sealed, k.name())
+		}
+	})
+}
+
+// Discard drops every cached token of a server, by its record.
+func Discard(v *vault.Vault, r state.Server) error {
+	var errs []error
+	for _, name := range r.Sealed {
+		errs = append(errs, v.Discard(name))
+	}
+	return errors.Join(errs...)
+}
