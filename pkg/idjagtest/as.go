@@ -124,7 +124,7 @@ func (a *AS) Lookup(token string) (t AccessToken, ok bool) {
 	if held == nil {
 		return AccessToken{}, false
 	}
-	return *held, !held.Revoked && held.Expires.After(a.now())
+	return *held, !held.Revoked && held.Expires.After(a.Clock())
 }
 
 // RevokeTokens revokes all access tokens of a person.
@@ -231,7 +231,7 @@ func (a *AS) revoke(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.now())
+	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
 	if err != nil {
 		return err
 	}

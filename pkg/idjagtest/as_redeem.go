@@ -17,7 +17,7 @@ func (a *AS) token(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.now())
+	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (a *AS) checkGrant(ctx context.Context, assertion string, client Client) (t
 		return token{}, err
 	}
 	aud, err := t.audience()
-	now := a.now()
+	now := a.Clock()
 	iat, exp := time.Unix(t.seconds("iat"), 0), time.Unix(t.seconds("exp"), 0)
 	switch {
 	case !t.hasType(jwtTypeIDJAG):
@@ -186,7 +186,7 @@ func (a *AS) issue(c *call, client Client, t token, resource string, scopes []st
 	if life == 0 {
 		life = 15 * time.Minute
 	}
-	now := a.now()
+	now := a.Clock()
 	value := random() + random()
 	if a.JWT {
 		signed, err := a.key.Sign(map[string]any{"typ": "at+jwt"}, map[string]any{

@@ -146,14 +146,14 @@ func (p *IdP) find(name string) (Person, bool) {
 func (p *IdP) approve(c *call, form url.Values, who Person) *refusal {
 	acr, _, _ := strings.Cut(form.Get("acr_values"), " ")
 	s := &session{id: random(), person: who, client: form.Get("client_id"), nonce: form.Get("nonce"), acr: acr,
-		scopes: strings.Fields(form.Get("scope")), authTime: p.now()}
+		scopes: strings.Fields(form.Get("scope")), authTime: p.Clock()}
 	value := random()
 	p.state.Lock()
 	if p.codes == nil {
 		p.codes = map[string]*code{}
 	}
 	p.codes[value] = &code{session: s, redirect: form.Get("redirect_uri"), challenge: form.Get("code_challenge"),
-		expires: p.now().Add(time.Minute)}
+		expires: p.Clock().Add(time.Minute)}
 	p.remember(s)
 	p.state.Unlock()
 	c.entry.Person = who.Subject

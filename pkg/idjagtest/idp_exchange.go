@@ -64,7 +64,7 @@ func (p *IdP) subjectByIDToken(value string, client Client) (*session, *refusal)
 		return nil, refuse("invalid_grant", "subject token: %v", err)
 	}
 	aud, err := t.audience()
-	now := p.now()
+	now := p.Clock()
 	switch {
 	case t.typ != "" && !t.hasType("jwt"):
 		return nil, refuse("invalid_grant", "subject token: its typ is %q, so it is no ID token", t.typ)
@@ -187,7 +187,7 @@ func (p *IdP) grantLife() time.Duration {
 }
 
 func (p *IdP) grantClaims(s *session, n Connection, scopes []string) map[string]any {
-	now := p.now()
+	now := p.Clock()
 	claims := map[string]any{
 		"iss":       p.Issuer,
 		"sub":       s.person.Subject,

@@ -15,7 +15,7 @@ func (p *IdP) token(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := p.authenticate(c, p.Issuer, p.TokenEndpoint(), p.now())
+	client, err := p.authenticate(c, p.Issuer, p.TokenEndpoint(), p.Clock())
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (p *IdP) tokenByCode(c *call, client Client) *refusal {
 	case held.used:
 		held.session.revoked = "its code was used twice" // RFC 6749 section 4.1.2
 		return refuse("invalid_grant", "the code was used before; its session is revoked")
-	case !held.expires.After(p.now()):
+	case !held.expires.After(p.Clock()):
 		return refuse("invalid_grant", "the code has expired")
 	case held.redirect != c.form.Get("redirect_uri"):
 		return refuse("invalid_grant", "redirect_uri is %q, want that of the authorization request, %q", c.form.Get("redirect_uri"), held.redirect)
@@ -165,7 +165,7 @@ func (p *IdP) idTokenClaims(s *session) map[string]any {
 	if life == 0 {
 		life = time.Hour
 	}
-	now := p.now()
+	now := p.Clock()
 	claims := map[string]any{
 		"iss":       p.Issuer,
 		"sub":       s.person.Subject,
@@ -199,7 +199,7 @@ func (p *IdP) MintIDToken(subject, clientID string, mutate func(header, claims m
 	if err != nil {
 		return "", err
 	}
-	s := &session{id: random(), person: who, client: clientID, scopes: []string{"openid", "email", "profile"}, authTime: p.now()}
+	s := &session{id: random(), person: who, client: clientID, scopes: []string{"openid", "email", "profile"}, authTime: p.Clock()}
 	p.state.Lock()
 	p.remember(s)
 	header, claims := map[string]any{"typ": "JWT"}, p.idTokenClaims(s)

@@ -35,7 +35,8 @@ type Party struct {
 	done     chan struct{}
 }
 
-func (p *Party) now() time.Time {
+// Clock returns the party's time.
+func (p *Party) Clock() time.Time {
 	if p.Now != nil {
 		return p.Now()
 	}
@@ -121,7 +122,7 @@ const maxBody = 1 << 20
 // answer records the request, lets a fault strike, and else runs serve. kind
 // names the request once its form is known.
 func (p *Party) answer(w http.ResponseWriter, r *http.Request, kind func(url.Values) string, serve func(*call) *refusal) {
-	entry := &Request{Time: p.now(), Method: r.Method, Path: r.URL.Path, UserAgent: r.UserAgent()}
+	entry := &Request{Time: p.Clock(), Method: r.Method, Path: r.URL.Path, UserAgent: r.UserAgent()}
 	c := &call{w: w, r: r, entry: entry}
 	bad := c.read()
 	entry.What = kind(c.form)
