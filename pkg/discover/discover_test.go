@@ -2,6 +2,7 @@ package discover_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -188,6 +189,10 @@ func TestProbe(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "POST" {
 			h := r.Header
+			var call struct{ Method string }
+			if err := json.NewDecoder(r.Body).Decode(&call); err != nil || call.Method != h.Get("Mcp-Method") {
+				t.Errorf("body calls %q, %v", call.Method, err)
+			}
 			got = append(got, sent{h.Get("MCP-Protocol-Version"), h.Get("Mcp-Method"), h.Get("Content-Type"), h.Get("Accept")})
 			w.WriteHeader(http.StatusBadRequest)
 			return

@@ -15,12 +15,14 @@ type probe struct{ version, method, params string }
 // probes: servers of 2026-07-28 describe themselves; servers of 2025-11-25 and
 // before may refuse that version with 400 ahead of asking for a token, and know
 // how to initialize.
-var probes = [...]probe{
-	{"2026-07-28", "server/discover", `{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
-		`"io.modelcontextprotocol/clientInfo":{"name":"mcpauth","version":"1"},` +
-		`"io.modelcontextprotocol/clientCapabilities":{}}}`},
-	{"2025-11-25", "initialize", `{"protocolVersion":"2025-11-25",` +
-		`"clientInfo":{"name":"mcpauth","version":"1"},"capabilities":{}}`},
+func probes() []probe {
+	return []probe{
+		{"2026-07-28", "server/discover", `{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
+			`"io.modelcontextprotocol/clientInfo":{"name":"mcpauth","version":"1"},` +
+			`"io.modelcontextprotocol/clientCapabilities":{}}}`},
+		{"2025-11-25", "initialize", `{"protocolVersion":"2025-11-25",` +
+			`"clientInfo":{"name":"mcpauth","version":"1"},"capabilities":{}}`},
+	}
 }
 
 // hint is what a challenge says about the way to the metadata.
@@ -33,7 +35,7 @@ type hint struct {
 // An answer that is odd rather than negative is remembered in s, since the place
 // after this one may still have the document.
 func (c *Client) probe(ctx context.Context, server *url.URL, s *search) (hint, error) {
-	for _, p := range probes {
+	for _, p := range probes() {
 		resp, err := c.send(ctx, server, p)
 		if err != nil {
 			return hint{}, err

@@ -54,9 +54,10 @@ func (r Resource) AcceptsHeader() bool {
 // answers there could have written the challenge as well, and the document passes
 // the same checks either way. What is lost is the challenge's scopes.
 //
-// A place that has none (any 4xx) hands over to the next, and so does a web page
-// or a challenge that cannot be read, which is reported if nothing is found
-// after it. A server error, or a document with something wrong in it, ends the search.
+// A place that has none (4xx, save 407, 408, 425 and 429) hands over to the next.
+// So does a web page, a failing probe or a challenge that cannot be read, which is
+// then reported if nothing is found. A server error at a well-known URL, or a
+// document with something wrong in it, ends the search.
 //
 // Not checked: whether the authorization servers are trusted, exist, or know
 // this resource. Errors: *NotFound, *ResourceMismatch, *Malformed, *StatusError,

@@ -132,6 +132,17 @@ func TestLongStrangersStayShort(t *testing.T) {
 	}
 }
 
+func TestIdentifiersInErrorsLoseTheirQuery(t *testing.T) {
+	for _, err := range []error{
+		&ResourceMismatch{Server: wiki + "?key=s3cret", Published: "https://evil.example/?s3cret"},
+		&IssuerMismatch{Want: issuer, Got: issuer + "?s3cret"},
+	} {
+		if text := err.Error(); strings.Contains(text, "s3cret") || !strings.Contains(text, "example") {
+			t.Errorf("error text is %q", text)
+		}
+	}
+}
+
 func TestWellKnown(t *testing.T) {
 	for raw, want := range map[string]string{
 		"https://h":            "https://h/.well-known/x",

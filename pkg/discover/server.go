@@ -50,8 +50,9 @@ type ServerMetadata struct {
 
 // AuthorizationServer finds the metadata of an MCP server's authorization
 // server at the places and in the order of MCP 2026-07-28: RFC 8414 first, then
-// the two forms of OpenID Connect. A place that has none (any 4xx) hands over
-// to the next; a document with another issuer ends the search.
+// the two forms of OpenID Connect. A place that has none (4xx, save 407, 408, 425
+// and 429) or has a web page hands over to the next; a server error, or a document
+// with something wrong in it or with another issuer, ends the search.
 //
 // It does not check that the server supports any grant or method.
 // Errors: *NotFound, *IssuerMismatch, *Malformed, *StatusError, or a wrapped
