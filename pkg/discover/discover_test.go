@@ -2,13 +2,11 @@ package discover_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,90 +14,6 @@ import (
 
 	"github.com/mcpauth/mcpauth/pkg/discover"
 )
-
-// site answers by method and path, refuses what the test did not foresee, and
-// remembers what it was asked. HERE in headers and bodies is its own origin.
-type site struct {
-	*httptest.Server
-	answers map[string]answer
-
-	mu    sync.Mutex
-	asked []string
-}
-
-type answer struct {
-	status int // 0 means 200
-	header string
-	body   string
-}
-
-func newSite(t *testing.T, answers map[string]answer) *site {
-	t.Helper()
-	s := &site{answers: answers}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		question := r.Method + " " + r.URL.RequestURI()
-		s.mu.Lock()
-		s.asked = append(s.asked, question)
-		s.mu.Unlock()
-		a, known := s.answers[question]
-		if !known {
-			t.Errorf("unexpected request: %s", question)
-		}
-		if r.Method == "GET" && r.Header.Get("Accept") != "application/json" {
-			t.Errorf("%s: Accept is %q", question, r.Header.Get("Accept"))
-		}
-		if r.Header.Get("Authorization") != "" {
-			t.Errorf("%s carries a credential", question)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		for _, line := range strings.Split(a.header, "\n") {
-			if name, value, ok := strings.Cut(line, ": "); ok {
-				w.Header().Del(name)
-				w.Header().Add(name, s.here(value))
-			}
-		}
-		if a.status != 0 {
-			w.WriteHeader(a.status)
-		}
-		w.Write([]byte(s.here(a.body)))
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *site) here(text string) string { return strings.ReplaceAll(text, "HERE", s.URL) }
-
-// questions returns what was asked since the last call.
-func (s *site) questions() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.asked
-	s.asked = nil
-	return list
-}
-
-func (s *site) client() *discover.Client {
-	hc := s.Client()
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &discover.Client{HTTP: hc}
-}
-
-var missing = answer{status: http.StatusNotFound, body: "no"}
-
-// pages is a Cache that also remembers ages.
-type pages struct {
-	body map[string][]byte
-	age  map[string]time.Duration
-}
-
-func newPages() *pages { return &pages{map[string][]byte{}, map[string]time.Duration{}} }
-
-func (p *pages) Get(url string) ([]byte, bool) {
-	body, ok := p.body[url]
-	return body, ok
-}
-
-func (p *pages) Put(url string, body []byte, age time.Duration) { p.body[url], p.age[url] = body, age }
 
 const (
 	path  = "GET /.well-known/oauth-protected-resource/mcp"
@@ -179,59 +93,6 @@ func TestResourcePlaces(t *testing.T) {
 				t.Errorf("resource (-want +got)\n%s", diff)
 			}
 		})
-	}
-}
-
-// The probe speaks both dialects and carries nothing about the person.
-func TestProbe(t *testing.T) {
-	type sent struct{ Version, Method, Type, Accept string }
-	var got []sent
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "POST" {
-			h := r.Header
-			var call struct{ Method string }
-			if err := json.NewDecoder(r.Body).Decode(&call); err != nil || call.Method != h.Get("Mcp-Method") {
-				t.Errorf("body calls %q, %v", call.Method, err)
-			}
-			got = append(got, sent{h.Get("MCP-Protocol-Version"), h.Get("Mcp-Method"), h.Get("Content-Type"), h.Get("Accept")})
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		http.NotFound(w, r)
-	}))
-	defer srv.Close()
-	c := discover.Client{HTTP: srv.Client()}
-	_, err := c.Resource(t.Context(), srv.URL)
-	var none *discover.NotFound
-	if !errors.As(err, &none) || len(none.Tried) != 3 {
-		t.Errorf("error = %v, want three places tried", err)
-	}
-	want := []sent{
-		{"2026-07-28", "server/discover", "application/json", "application/json, text/event-stream"},
-		{"2025-11-25", "initialize", "application/json", "application/json, text/event-stream"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("probes (-want +got)\n%s", diff)
-	}
-}
-
-// A server without a token requirement may answer with a stream that never ends.
-func TestProbeOfAStream(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != "POST" {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
-	defer srv.Close()
-	c := discover.Client{HTTP: srv.Client()}
-	_, err := c.Resource(t.Context(), srv.URL)
-	var none *discover.NotFound
-	if !errors.As(err, &none) || none.Tried[1].Status != http.StatusOK || none.Tried[1].URL != srv.URL {
-		t.Errorf("error = %v, want NotFound with the open server in it", err)
 	}
 }
 
@@ -395,59 +256,6 @@ func TestRedirectToAnotherOrigin(t *testing.T) {
 	var bad *discover.Malformed
 	if !errors.As(err, &bad) || !bad.WebPage {
 		t.Errorf("error = %v, want a redirect refused", err)
-	}
-}
-
-// Nor may another origin challenge in the server's name.
-func TestProbeRedirected(t *testing.T) {
-	other := newSite(t, map[string]answer{})
-	s := newSite(t, map[string]answer{path: missing, root: missing,
-		probe: {status: http.StatusTemporaryRedirect, header: "Location: " + other.URL + "/mcp"}})
-	other.answers[probe] = answer{status: 401, header: `WWW-Authenticate: Bearer resource_metadata="` + s.URL + `/m"`}
-	c := s.client()
-	c.HTTP.CheckRedirect = nil // a client that follows, even with POST
-	_, err := c.Resource(t.Context(), s.URL+"/mcp")
-	var bad *discover.Malformed
-	if !errors.As(err, &bad) || !bad.WebPage {
-		t.Errorf("error = %v, want the redirect", err)
-	}
-	if diff := cmp.Diff([]string{path, probe, root}, s.questions()); diff != "" {
-		t.Errorf("requests (-want +got)\n%s", diff)
-	}
-}
-
-func TestHostileChallenge(t *testing.T) {
-	for _, test := range []struct {
-		name, url, want string
-		foreign         bool
-	}{
-		{"another host", "https://evil.example/m?s3cret", "another origin", false},
-		{"another port", "http://127.0.0.1:1/m", "another origin", false},
-		{"plain http", "http://evil.example/m", "plain http", true},
-		{"user name", "https://u:s3cret@evil.example/m", "user name", true},
-		{"relative", "/m", "not an absolute URL", true},
-		{"other scheme", "file:///etc/passwd", "not an absolute URL", true},
-	} {
-		s := newSite(t, map[string]answer{path: missing,
-			probe: {status: 401, header: `WWW-Authenticate: Bearer resource_metadata="` + test.url + `"`}})
-		c := s.client()
-		c.ForeignMetadata = test.foreign
-		_, err := c.Resource(t.Context(), s.URL+"/mcp")
-		var bad *discover.Malformed
-		if !errors.As(err, &bad) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: error = %v", test.name, err)
-		}
-	}
-}
-
-func TestForeignMetadata(t *testing.T) {
-	s := newSite(t, map[string]answer{path: missing})
-	other := newSite(t, map[string]answer{"GET /m": {body: s.here(described.body)}})
-	s.answers[probe] = answer{status: 401, header: `WWW-Authenticate: Bearer resource_metadata="` + other.URL + `/m"`}
-	c := s.client()
-	c.ForeignMetadata = true
-	if r, err := c.Resource(t.Context(), s.URL+"/mcp"); err != nil || r.Source != other.URL+"/m" {
-		t.Errorf("Resource = %+v, %v", r, err)
 	}
 }
 
