@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,10 +10,15 @@ import (
 	"strings"
 )
 
+// errSkip keeps visit out of an object.
+var errSkip = errors.New("skip")
+
 // visit calls f for every field of file.go that has a key, outermost first, and
 // goes through maps in the order of their keys. tag is the field's own.
 func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string, v reflect.Value, tag reflect.StructTag) error) error {
-	if err := f(key, v, tag); err != nil {
+	if err := f(key, v, tag); err == errSkip {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	switch v.Kind() {
@@ -60,13 +66,19 @@ func check(file *File, at sources) error {
 		if why := broken(tag.Get("check"), v); why != "" {
 			return fail(key, why)
 		}
+		if v.Kind() != reflect.Struct {
+			return nil
+		}
+		if _, set := at[key]; !set && v.IsZero() {
+			return errSkip
+		}
 		switch x := v.Interface().(type) {
 		case Managed:
 			if _, ok := x.IdPs[DefaultIdP]; ok {
 				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\"")
 			}
 		case OAuth:
-			if sub, why := x.broken(file); why != "" && at[key] != "" {
+			if sub, why := x.broken(file); why != "" {
 				return fail(join(key, sub), why)
 			}
 		case Auth:

@@ -49,7 +49,7 @@ type Overrides struct {
 }
 
 // layer is what one source says. Load lays the layers over one another in
-// order; a further one, such as an administrator's file, joins the list.
+// order; a further one, such as an administrator's file, joins its list.
 type layer struct {
 	file File
 	port *int
@@ -94,10 +94,16 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 	if err != nil {
 		return nil, fmt.Errorf("find the working folder: %w", err)
 	}
-	result := layer{at: sources{}}
-	for _, l := range []layer{user, env, flagLayer(flags)} {
-		l.absolute(paths.Home, workDir) // changes nothing that is absolute already
-		if err := result.overlay(l); err != nil {
+	result, changed := user, false
+	for _, l := range []layer{env, flagLayer(flags)} {
+		l.absolute(paths.Home, workDir)
+		changed = result.overlay(l) || changed
+	}
+	if name := result.file.selected; name != "" && !validName(name) {
+		return nil, &Error{result.at["idp"], badName(name)}
+	}
+	if changed { // the file alone was checked already
+		if err := check(&result.file, result.at); err != nil {
 			return nil, err
 		}
 	}
@@ -179,23 +185,24 @@ func (o Overrides) layer(spell func(flag string) string) layer {
 	return l
 }
 
-// overlay lays l over r. Blocks go over whole: half an identity provider from
-// one source and half from another is nobody's intention.
-func (r *layer) overlay(l layer) error {
+// overlay lays l over r and reports whether that changed anything. Blocks go
+// over whole: half an identity provider from one source and half from another
+// is nobody's intention.
+func (r *layer) overlay(l layer) (changed bool) {
 	take := func(key string) {
-		for k := range r.at {
-			if k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(k, key+"[") {
-				delete(r.at, k)
-			}
+		changed = true
+		within := func(k, _ string) bool {
+			return k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(k, key+"[")
 		}
+		maps.DeleteFunc(r.at, within)
 		for k, where := range l.at {
-			if k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(k, key+"[") {
+			if within(k, where) {
 				r.at[k] = where
 			}
 		}
 	}
-	if l.file.Managed.IdP != nil {
-		r.file.Managed.IdP = l.file.Managed.IdP
+	if p := l.file.Managed.IdP; p != nil {
+		r.file.Managed.IdP = p
 		take("enterpriseManagedAuth.idp")
 	}
 	for name, p := range l.file.Managed.IdPs {
@@ -215,16 +222,14 @@ func (r *layer) overlay(l layer) error {
 		take("caFile")
 	}
 	if l.file.selected != "" {
-		if err := checkName(l.file.selected, l.at["idp"]); err != nil {
-			return err
-		}
 		r.file.selected = l.file.selected
-		r.at["idp"] = l.at["idp"]
+		take("idp")
 	}
 	if l.port != nil {
+		changed = true
 		r.redirectTo(*l.port, l.at["port"])
 	}
-	return check(&r.file, r.at)
+	return changed
 }
 
 // redirectTo sets the port of every IdP, whichever layer it came from.
@@ -245,13 +250,6 @@ func put[V any](m *map[string]V, name string, v V) {
 		*m = map[string]V{}
 	}
 	(*m)[name] = v
-}
-
-func checkName(name, where string) error {
-	if !validName(name) {
-		return &Error{where, badName(name)}
-	}
-	return nil
 }
 
 // name writes the names of blocks into them.
@@ -282,6 +280,9 @@ func (l *layer) absolute(home, base string) {
 		return filepath.Join(base, p)
 	}
 	_ = visit("", reflect.ValueOf(&l.file).Elem(), "", func(_ string, v reflect.Value, tag reflect.StructTag) error {
+		if v.Kind() == reflect.Struct && v.IsZero() {
+			return errSkip
+		}
 		switch tag.Get("check") {
 		case "path":
 			v.SetString(resolve(v.String()))

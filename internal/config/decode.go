@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -29,15 +31,21 @@ type sources map[string]string
 // would take the last of two equal keys, match keys without regard to case and
 // forget where a value stood.
 type decoder struct {
-	path string
-	src  []byte
-	at   sources
+	path  string
+	src   []byte
+	lines []int // where each line starts
+	at    sources
 }
 
 // decode reads src into the struct that out points to. Text that holds nothing
 // but comments counts as an empty object.
 func decode(path string, src []byte, out any) (sources, error) {
-	d := decoder{path: path, src: src, at: sources{}}
+	d := decoder{path: path, src: src, lines: []int{0}, at: sources{}}
+	for i, c := range src {
+		if c == '\n' {
+			d.lines = append(d.lines, i+1)
+		}
+	}
 	root, err := d.parse()
 	if err != nil {
 		return nil, err
@@ -75,21 +83,7 @@ func (d *decoder) parse() (hujson.Value, error) {
 	if strings.HasPrefix(why, "invalid literal") { // the rest of it is the literal, perhaps a secret
 		why = "invalid literal"
 	}
-	return hujson.Value{}, d.fail(offsetOf(d.src, line, column), why)
-}
-
-// offsetOf is the inverse of a position, counted from 1 and in bytes; what lies
-// behind the end of src is its end.
-func offsetOf(src []byte, line, column int) int {
-	start := 0
-	for ; line > 1; line-- {
-		next := bytes.IndexByte(src[start:], '\n')
-		if next < 0 {
-			return len(src)
-		}
-		start += next + 1
-	}
-	return min(start+column-1, len(src))
+	return hujson.Value{}, d.fail(d.offsetOf(line, column), why)
 }
 
 // parse is hujson.Parse, but a last line comment needs no newline, and a file
@@ -184,9 +178,19 @@ func (d *decoder) fail(offset int, why string) error { return &Error{d.where(off
 
 // where counts columns in characters, as editors do.
 func (d *decoder) where(offset int) string {
-	before := d.src[:min(offset, len(d.src))]
-	start := bytes.LastIndexByte(before, '\n') + 1
-	return fmt.Sprintf("%s:%d:%d", d.path, bytes.Count(before, []byte("\n"))+1, utf8.RuneCount(before[start:])+1)
+	offset = min(offset, len(d.src))
+	line := sort.SearchInts(d.lines, offset+1)
+	column := utf8.RuneCount(d.src[d.lines[line-1]:offset]) + 1
+	return d.path + ":" + strconv.Itoa(line) + ":" + strconv.Itoa(column)
+}
+
+// offsetOf takes a position that is counted in bytes; what lies behind the end
+// of the text is its end.
+func (d *decoder) offsetOf(line, column int) int {
+	if line < 1 || line > len(d.lines) {
+		return len(d.src)
+	}
+	return min(d.lines[line-1]+column-1, len(d.src))
 }
 
 func firstInvalid(src []byte) int {

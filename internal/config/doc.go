@@ -34,8 +34,8 @@ func newDoc(path string, src []byte) *Doc {
 // SetServer adds a server, or makes an existing one equal to s. Keys that s
 // leaves at zero are removed.
 func (d *Doc) SetServer(name string, s Server) error {
-	if err := checkName(name, d.path); err != nil {
-		return err
+	if !validName(name) {
+		return &Error{d.path, badName(name)}
 	}
 	return d.set([]string{"mcpServers", name}, s)
 }
@@ -60,8 +60,8 @@ func (d *Doc) SetIdP(name string, p IdP) error {
 	if name == "" || name == DefaultIdP {
 		return d.set([]string{"enterpriseManagedAuth", "idp"}, p)
 	}
-	if err := checkName(name, d.path); err != nil {
-		return err
+	if !validName(name) {
+		return &Error{d.path, badName(name)}
 	}
 	return d.set([]string{"enterpriseManagedAuth", "idps", name}, p)
 }

@@ -3,9 +3,12 @@ package config
 import (
 	"bytes"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,62 +76,89 @@ func FuzzLoad(f *testing.F) {
 func FuzzEdit(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		before, err := fileLayer("c", text)
-		if err != nil {
-			return
-		}
-		d := newDoc("c", bytes.Clone(text))
-		start := bytes.Clone(d.src)
-		if before.file.Servers["fuzz.er"].URL == "" {
-			if err := d.SetServer("fuzz.er", wiki()); err != nil {
-				t.Fatal(err)
-			}
-			if !subsequence(start, d.src) {
-				t.Fatalf("adding to %q lost something: %q", start, d.src)
-			}
-			if diff := cmp.Diff(comments(t, start), comments(t, d.src)); diff != "" {
-				t.Fatalf("adding to %q changed comments:\n%s", start, diff)
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(before.file.Servers)) {
-			d := Doc{"c", bytes.Clone(start)}
-			root, _ := parse(start)
-			old := member(member(&root, "mcpServers"), name)
-			if err := d.SetServer(name, wiki()); err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasPrefix(d.src, start[:old.StartOffset]) || !bytes.HasSuffix(d.src, start[old.EndOffset:]) {
-				t.Fatalf("changing %q in %q touched more: %q", name, start, d.src)
-			}
-			changed, err := fileLayer("c", d.src)
-			want := wiki()
-			want.Name = name
-			if diff := cmp.Diff(want, changed.file.Servers[name]); err != nil || diff != "" {
-				t.Fatalf("changing %q in %q gave %q: %v\n%s", name, start, d.src, err, diff)
-			}
-			d = Doc{"c", bytes.Clone(start)}
-			if err := d.RemoveServer(name); err != nil {
-				t.Fatal(err)
-			}
-			if !subsequence(d.src, start) {
-				t.Fatalf("removing %q from %q added something: %q", name, start, d.src)
-			}
-			after, err := fileLayer("c", d.src)
-			if err != nil {
-				t.Fatalf("%q without %q is %q: %v", start, name, d.src, err)
-			}
-			rest := maps.Clone(before.file.Servers)
-			delete(rest, name)
-			if diff := cmp.Diff(rest, after.file.Servers, cmpopts.EquateEmpty()); diff != "" {
-				t.Fatalf("removing %q changed others:\n%s", name, diff)
-			}
-			// Cut the member out by hand, with what stands before its comma.
-			bare := slices.Concat(start[:nameStart(&root, name)], []byte(`"x":1`), start[old.EndOffset+len(old.AfterExtra):])
-			if diff := cmp.Diff(comments(t, bare), comments(t, d.src)); diff != "" {
-				t.Fatalf("removing %q from %q changed comments:\n%s", name, start, diff)
-			}
+		if before, err := fileLayer("c", text); err == nil {
+			editEverything(t, text, before)
 		}
 	})
+}
+
+// The fuzzer seldom hits on a comment in an odd place, so put them everywhere.
+func TestEditAnyLayout(t *testing.T) {
+	tokens := regexp.MustCompile(`"[^"]*"|[a-z]+|.`).FindAllString(strings.Join(strings.Fields(`
+		{"caFile":"/ca","mcpServers":{"a":{"url":"https://a.example"},"b":{"url":"https://b.example",
+		"oauth":{"scopes":["x","y"],"clientId":"b"}},"c":{"url":"https://c.example"}},"store":{}}`), ""), -1)
+	between := []string{"", "", "", " ", "\n", "\n\n  ", "\t", "\r\n", "// line\n", " // line\r\n\t", "/* block */", "/*\n*/", "/*/ , } */"}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		var text strings.Builder
+		for i, token := range tokens {
+			if token == "}" && tokens[i-1] != "{" && random.IntN(3) == 0 {
+				text.WriteString(",")
+			}
+			text.WriteString(between[random.IntN(len(between))])
+			text.WriteString(token)
+			text.WriteString(between[random.IntN(len(between))])
+		}
+		before, err := fileLayer("c", []byte(text.String()))
+		if err != nil {
+			t.Fatalf("%q: %v", text.String(), err)
+		}
+		editEverything(t, []byte(text.String()), before)
+	}
+}
+
+func editEverything(t *testing.T, text []byte, before layer) {
+	d := newDoc("c", bytes.Clone(text))
+	start := bytes.Clone(d.src)
+	if before.file.Servers["fuzz.er"].URL == "" {
+		if err := d.SetServer("fuzz.er", wiki()); err != nil {
+			t.Fatal(err)
+		}
+		if !subsequence(start, d.src) {
+			t.Fatalf("adding to %q lost something: %q", start, d.src)
+		}
+		if diff := cmp.Diff(comments(t, start), comments(t, d.src)); diff != "" {
+			t.Fatalf("adding to %q changed comments:\n%s", start, diff)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.file.Servers)) {
+		d := Doc{"c", bytes.Clone(start)}
+		root, _ := parse(start)
+		old := member(member(&root, "mcpServers"), name)
+		if err := d.SetServer(name, wiki()); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(d.src, start[:old.StartOffset]) || !bytes.HasSuffix(d.src, start[old.EndOffset:]) {
+			t.Fatalf("changing %q in %q touched more: %q", name, start, d.src)
+		}
+		changed, err := fileLayer("c", d.src)
+		want := wiki()
+		want.Name = name
+		if diff := cmp.Diff(want, changed.file.Servers[name]); err != nil || diff != "" {
+			t.Fatalf("changing %q in %q gave %q: %v\n%s", name, start, d.src, err, diff)
+		}
+		d = Doc{"c", bytes.Clone(start)}
+		if err := d.RemoveServer(name); err != nil {
+			t.Fatal(err)
+		}
+		if !subsequence(d.src, start) {
+			t.Fatalf("removing %q from %q added something: %q", name, start, d.src)
+		}
+		after, err := fileLayer("c", d.src)
+		if err != nil {
+			t.Fatalf("%q without %q is %q: %v", start, name, d.src, err)
+		}
+		rest := maps.Clone(before.file.Servers)
+		delete(rest, name)
+		if diff := cmp.Diff(rest, after.file.Servers, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("removing %q changed others:\n%s", name, diff)
+		}
+		// Cut the member out by hand, with what stands before its comma.
+		bare := slices.Concat(start[:nameStart(&root, name)], []byte(`"x":1`), start[old.EndOffset+len(old.AfterExtra):])
+		if diff := cmp.Diff(comments(t, bare), comments(t, d.src)); diff != "" {
+			t.Fatalf("removing %q from %q changed comments:\n%s", name, start, diff)
+		}
+	}
 }
 
 func nameStart(root *hujson.Value, name string) int {
