@@ -110,12 +110,16 @@ func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer s
 		Audience: a.AssertionAudience, RawBasic: a.BasicEncoding == "raw",
 	}
 	var err error
-	if c.Secret, err = a.Secret(ctx); err != nil {
-		return c, err
+	if a.HasSecret() {
+		if c.Secret, err = a.Secret(ctx); err != nil {
+			return c, err
+		}
 	}
-	if key, err := a.Key(); err != nil {
-		return c, err
-	} else if !key.IsZero() {
+	if a.KeyFile != "" {
+		key, err := a.Key()
+		if err != nil {
+			return c, err
+		}
 		if c.Key, err = clientauth.ParseKey([]byte(key.Reveal()), a.KeyID); err != nil {
 			return c, fmt.Errorf("%s: %w", a.KeyFile, err)
 		}
