@@ -107,24 +107,15 @@ func TestRealKeychain(t *testing.T) {
 		t.Errorf("without the bus variable: %q, %v", out, err)
 	}
 
-	lock := exec.Command("dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.secrets", "/org/freedesktop/secrets",
-		"org.freedesktop.Secret.Service.Lock", "array:objpath:/org/freedesktop/secrets/collection/login")
-	if out, err := lock.CombinedOutput(); err != nil {
-		t.Fatalf("lock the collection: %v: %s", err, out)
+	// A locked keychain cannot be unlocked without a dialog: use up another one.
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := v.Get(ctx, "a"); !errors.Is(err, ErrLocked) {
-		t.Errorf("locked: Get = %v, want ErrLocked", err)
-	}
-	if err := v.Set(ctx, "a", secret.New("other")); !errors.Is(err, ErrLocked) {
-		t.Errorf("locked: Set = %v, want ErrLocked", err)
-	}
-	unlock := exec.Command("gnome-keyring-daemon", "--unlock")
-	unlock.Stdin = strings.NewReader("pw\n")
-	if out, err := unlock.CombinedOutput(); err != nil {
-		t.Fatalf("unlock the collection: %v: %s", err, out)
-	}
-	if s, err := v.Get(ctx, "a"); err != nil || s.Reveal() != "value" {
-		t.Errorf("unlocked again: %v", err)
+	c := exec.Command("testdata/with-keyring.sh", self, t.TempDir())
+	c.Env = append(os.Environ(), roleVariable+"=lock, then get")
+	if out, err := c.Output(); err == nil || strings.TrimSpace(string(out)) != "kind: "+ErrLocked.Error() {
+		t.Errorf("locked: %q, %v; want ErrLocked", out, err)
 	}
 	if err := v.Delete(ctx, "a"); err != nil {
 		t.Error(err)

@@ -54,6 +54,21 @@ func play(role string, args []string) (string, error) {
 		v := Keychain(state.Open(args[0]), KeychainOptions{Service: args[1], Deadline: 200 * time.Millisecond})
 		s, err := v.Get(ctx, args[2])
 		return s.Reveal(), err
+	case "lock, then get": // FOLDER: locks the collection after writing to it
+		v := Keychain(state.Open(args[0]), KeychainOptions{})
+		if err := v.Set(ctx, "a", secret.New("value")); err != nil {
+			return "", err
+		}
+		lock := exec.Command("dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.secrets", "/org/freedesktop/secrets",
+			"org.freedesktop.Secret.Service.Lock", "array:objpath:/org/freedesktop/secrets/collection/login")
+		if out, err := lock.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("lock the collection: %w: %s", err, out)
+		}
+		if err := v.Set(ctx, "a", secret.New("other")); !errors.Is(err, ErrLocked) {
+			return "", fmt.Errorf("set in a locked collection: %w", err)
+		}
+		s, err := v.Get(ctx, "a")
+		return s.Reveal(), err
 	case "get without bus":
 		k := &keychain{service: "mcpauth-test", deadline: 5 * time.Second}
 		return k.get(ctx, "x")

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -47,7 +48,7 @@ func (v *Vault) Seal(ctx context.Context, name string, plain []byte) error {
 				return err
 			}
 		}
-		return v.seal(key, name, plain)
+		return v.seal(ctx, key, name, plain)
 	}()
 	if err != nil {
 		return fmt.Errorf("seal %q: %w", name, err)
@@ -76,7 +77,7 @@ func (v *Vault) Discard(name string) error {
 
 func (v *Vault) discard(name string) error { return v.dir.Remove(sealedFile(name)) }
 
-func (v *Vault) seal(key secret.Text, name string, plain []byte) error {
+func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []byte) error {
 	if len(plain) > maxSealed {
 		return fmt.Errorf("%d bytes are more than the %d that a sealed file holds", len(plain), maxSealed)
 	}
@@ -84,22 +85,27 @@ func (v *Vault) seal(key secret.Text, name string, plain []byte) error {
 	if err != nil {
 		return err
 	}
+	// Writers and discardSame take turns; readers wait for nobody.
+	unlock, err := v.lock(ctx, "sealed "+name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return v.dir.WriteFile(sealedFile(name), b)
 }
 
 func (v *Vault) open(ctx context.Context, name string, shortLived bool) ([]byte, error) {
 	b, err := v.dir.ReadFile(sealedFile(name), maxSealed+1024)
-	if errors.Is(err, fs.ErrNotExist) {
+	unusable := new(state.Unusable)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNotFound
-	}
-	if u := new(state.Unusable); errors.As(err, &u) {
-		return nil, v.bad(name, u.Why, shortLived)
-	}
-	if err != nil {
+	case errors.As(err, &unusable):
+		return nil, v.bad(name, b, unusable.Why, shortLived)
+	case err != nil:
 		return nil, err
-	}
-	if !bytes.HasPrefix(b, []byte(magic)) {
-		return nil, v.bad(name, "it is not a sealed file", shortLived)
+	case !bytes.HasPrefix(b, []byte(magic)):
+		return nil, v.bad(name, b, "it is not a sealed file", shortLived)
 	}
 	if key := v.copyOfKey(); !key.IsZero() {
 		if plain, err := decrypt(key, name, b); err == nil {
@@ -111,27 +117,45 @@ func (v *Vault) open(ctx context.Context, name string, shortLived bool) ([]byte,
 	key, err := v.askKey(ctx)
 	if errors.Is(err, ErrNotFound) {
 		v.dropCopies()
-		return nil, v.bad(name, "the key it was sealed under is gone", shortLived)
+		return nil, v.bad(name, b, "the key it was sealed under is gone", shortLived)
 	}
 	if err != nil {
 		return nil, err
 	}
 	plain, err := decrypt(key, name, b)
 	if err != nil {
-		return nil, v.bad(name, "it does not open with the data key", shortLived)
+		return nil, v.bad(name, b, "it does not open with the data key", shortLived)
 	}
 	return plain, nil
 }
 
-// bad warns about a sealed file and removes it, so that it is reported once. A
-// long-lived value stays, for the day on which the store finds its key again.
-func (v *Vault) bad(name, why string, remove bool) error {
+// bad warns about a sealed file with the content b and removes it, so that it
+// is reported once. A long-lived value stays, for the day on which the store
+// finds its key again.
+func (v *Vault) bad(name string, b []byte, why string, remove bool) error {
 	d := &damaged{filepath.Join(v.dir.Path(), sealedFile(name)), why}
 	v.warn(d.Error())
 	if remove {
-		_ = v.discard(name)
+		v.discardSame(name, b)
 	}
 	return ErrNotFound
+}
+
+// discardSame removes the sealed file unless another process has put a better
+// one there meanwhile: of many processes that find it damaged, the slow ones
+// must not remove what the fast one got.
+func (v *Vault) discardSame(name string, b []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	unlock, err := v.lock(ctx, "sealed "+name)
+	if err != nil {
+		return // the writer replaces the file, or the next reader comes here again
+	}
+	defer unlock()
+	now, err := v.dir.ReadFile(sealedFile(name), maxSealed+1024)
+	if u := new(state.Unusable); errors.As(err, &u) || err == nil && bytes.Equal(now, b) {
+		_ = v.discard(name)
+	}
 }
 
 // copyOfKey returns the data key when it is at hand without asking the store.

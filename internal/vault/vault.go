@@ -127,7 +127,7 @@ func (v *Vault) set(ctx context.Context, name string, value secret.Text) error {
 	if err != nil {
 		return err
 	}
-	if err := v.seal(key, itemFile(name), []byte(value.Reveal())); err != nil {
+	if err := v.seal(ctx, key, itemFile(name), []byte(value.Reveal())); err != nil {
 		return err
 	}
 	return v.store.set(ctx, name, inFile)
