@@ -33,9 +33,10 @@ type Config struct {
 	Path  string // the file that was, or would have been, read
 	Found bool   // whether there is one
 
-	file  File
-	at    sources
-	state string
+	file     File
+	selected string // the IdP that --idp or MCPAUTH_IDP asks for
+	state    string
+	at       sources
 }
 
 // Overrides are the flags. The zero value overrides nothing.
@@ -51,9 +52,10 @@ type Overrides struct {
 // layer is what one source says. Load lays the layers over one another in
 // order; a further one, such as an administrator's file, joins its list.
 type layer struct {
-	file File
-	port *int
-	at   sources
+	file     File
+	selected string
+	port     *int
+	at       sources
 }
 
 // Load reads the file and lays the variables and then the flags over it. The
@@ -90,16 +92,15 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 	if err != nil {
 		return nil, err
 	}
-	workDir, err := os.Getwd()
-	if err != nil {
-		return nil, fmt.Errorf("find the working folder: %w", err)
-	}
+	// A helper may run in a folder that is gone. Only relative flags miss it, and
+	// opening them will say so.
+	workDir, _ := os.Getwd()
 	result, changed := user, false
 	for _, l := range []layer{env, flagLayer(flags)} {
 		l.absolute(paths.Home, workDir)
 		changed = result.overlay(l) || changed
 	}
-	if name := result.file.selected; name != "" && !validName(name) {
+	if name := result.selected; name != "" && !validName(name) {
 		return nil, &Error{result.at["idp"], badName(name)}
 	}
 	if changed { // the file alone was checked already
@@ -107,7 +108,7 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 			return nil, err
 		}
 	}
-	c.file, c.at = result.file, result.at
+	c.file, c.selected, c.at = result.file, result.selected, result.at
 	c.at["config"], c.at["state"] = source, paths.StateSource
 	return c, nil
 }
@@ -155,7 +156,7 @@ func variable(flag string) string {
 
 // layer turns overrides into a layer whose sources are spelled by spell.
 func (o Overrides) layer(spell func(flag string) string) layer {
-	l := layer{file: File{CAFile: o.CAFile, selected: o.IdP}, port: o.RedirectPort, at: sources{}}
+	l := layer{file: File{CAFile: o.CAFile}, selected: o.IdP, port: o.RedirectPort, at: sources{}}
 	if o.Store != nil {
 		l.file.Store = *o.Store
 		if l.file.Store.Kind == "" { // a key file alone says enough
@@ -170,7 +171,7 @@ func (o Overrides) layer(spell func(flag string) string) layer {
 		} else {
 			l.file.Managed.IdPs = map[string]IdP{name: block}
 		}
-		l.file.selected = or(o.IdP, DefaultIdP)
+		l.selected = or(o.IdP, DefaultIdP)
 	}
 	l.file.name()
 	_ = visit("", reflect.ValueOf(&l.file).Elem(), "", func(key string, _ reflect.Value, tag reflect.StructTag) error {
@@ -221,8 +222,8 @@ func (r *layer) overlay(l layer) (changed bool) {
 		r.file.CAFile = l.file.CAFile
 		take("caFile")
 	}
-	if l.file.selected != "" {
-		r.file.selected = l.file.selected
+	if l.selected != "" {
+		r.selected = l.selected
 		take("idp")
 	}
 	if l.port != nil {

@@ -8,12 +8,11 @@ package config
 
 // File is a configuration file, or what several layers of it add up to.
 type File struct {
-	Schema   string            `json:"$schema,omitempty" check:"text" jsonschema:"Where an editor finds the schema of this file. mcpauth does not read it."`
-	Managed  Managed           `json:"enterpriseManagedAuth,omitzero" jsonschema:"The company sign-in: one identity provider, or several with names."`
-	Servers  map[string]Server `json:"mcpServers,omitempty" check:"names" jsonschema:"The MCP servers, by the name to type in commands."`
-	Store    Store             `json:"store,omitzero" jsonschema:"Where a sign-in keeps its secrets. What login recorded stays true until the next login."`
-	CAFile   string            `json:"caFile,omitempty" check:"path" flag:"ca-file" jsonschema:"A PEM file with further certificate authorities to trust."`
-	selected string            // the IdP that --idp or MCPAUTH_IDP asks for
+	Schema  string            `json:"$schema,omitempty" check:"text" jsonschema:"Where an editor finds the schema of this file. mcpauth does not read it."`
+	Managed Managed           `json:"enterpriseManagedAuth,omitzero" jsonschema:"The company sign-in: one identity provider, or several with names."`
+	Servers map[string]Server `json:"mcpServers,omitempty" check:"names" jsonschema:"The MCP servers, by the name to type in commands."`
+	Store   Store             `json:"store,omitzero" jsonschema:"Where a sign-in keeps its secrets. What login recorded stays true until the next login."`
+	CAFile  string            `json:"caFile,omitempty" check:"path" flag:"ca-file" jsonschema:"A PEM file with further certificate authorities to trust."`
 }
 
 // Managed holds the identity providers (IdPs).

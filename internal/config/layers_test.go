@@ -86,6 +86,41 @@ func TestBlocksDoNotMix(t *testing.T) {
 	}
 }
 
+// One file over another, as an administrator's will be: what the lower one said
+// about a replaced block is forgotten, values and places alike.
+func TestFileOverFile(t *testing.T) {
+	lower, err := fileLayer("low", []byte(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	upper, err := fileLayer("up", []byte(`{"enterpriseManagedAuth": {"idp": {"issuer": "https://up.example", "clientId": "u"}},
+		"mcpServers": {"wiki": {"url": "https://up.example"}, "new": {"url": "https://new.example"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !lower.overlay(upper) || lower.overlay(layer{}) {
+		t.Error("overlay reports changes wrongly")
+	}
+	want := IdP{Name: "default", Issuer: "https://up.example", IdPClientID: "u"}
+	if diff := cmp.Diff(&want, lower.file.Managed.IdP); diff != "" {
+		t.Errorf("IdP (-want +got):\n%s", diff)
+	}
+	if len(lower.file.Servers) != 3 || lower.file.Servers["wiki"].OAuth.ASClientID != "" || len(lower.file.Managed.IdPs) != 1 {
+		t.Errorf("servers %+v", lower.file.Servers)
+	}
+	for key, want := range map[string]string{
+		"enterpriseManagedAuth.idp.issuer":             "up:1:46",
+		"enterpriseManagedAuth.idp.scopes[0]":          "",
+		"mcpServers.wiki.oauth.clientId":               "",
+		"mcpServers.open.url":                          "low:26:22",
+		`enterpriseManagedAuth.idps["lab.two"].issuer`: "low:12:38",
+	} {
+		if got := lower.at[key]; got != want {
+			t.Errorf("%s is from %q, want %q", key, got, want)
+		}
+	}
+}
+
 func TestOverrideErrors(t *testing.T) {
 	bad := -1
 	for _, tt := range []struct {

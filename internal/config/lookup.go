@@ -98,7 +98,7 @@ func (c *Config) Servers() []Server {
 // --idp or MCPAUTH_IDP selects, else the block "idp", else the only one.
 func (c *Config) IdP(name string) (IdP, error) {
 	m := c.file.Managed
-	name = or(name, c.file.selected)
+	name = or(name, c.selected)
 	switch names := m.names(); {
 	case len(names) == 0 && name == "":
 		return IdP{}, &NoIdP{}
@@ -144,8 +144,8 @@ type Setting struct {
 // file.go.
 func (c *Config) Settings() []Setting {
 	list := []Setting{{"config", c.Path, c.at["config"]}, {"state", c.state, c.at["state"]}}
-	if c.file.selected != "" {
-		list = append(list, Setting{"idp", c.file.selected, c.at["idp"]})
+	if c.selected != "" {
+		list = append(list, Setting{"idp", c.selected, c.at["idp"]})
 	}
 	_ = visit("", reflect.ValueOf(&c.file).Elem(), "", func(key string, v reflect.Value, tag reflect.StructTag) error {
 		value, set := shown(v, tag)

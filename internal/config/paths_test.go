@@ -182,6 +182,16 @@ func TestUnsafeConfig(t *testing.T) {
 	}
 }
 
+// A helper may be started in a folder that is gone.
+func TestWorkingFolderGone(t *testing.T) {
+	p, gone := home(t, full), t.TempDir()
+	t.Chdir(gone)
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	load(t, p, Overrides{}, nil)
+}
+
 // A file that another account owns is refused; the administrator's is not.
 func TestForeignOwner(t *testing.T) {
 	p := home(t, `{}`)
