@@ -3,6 +3,8 @@ package wire
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 func TestClassOf(t *testing.T) {
@@ -260,14 +264,48 @@ func TestProxy(t *testing.T) {
 	if _, err := n.Client().Get("https://unknown.example/"); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("%v", err)
 	}
-	calls := 0
-	n = newNet(t, Options{Resolver: fakeDNS(names), Proxy: func(*http.Request) (*url.URL, error) {
+	calls, rec := 0, &recorder{}
+	n = newNet(t, Options{Resolver: fakeDNS(names), beforeConnect: rec.stop, Proxy: func(*http.Request) (*url.URL, error) {
 		if calls++; calls == 1 {
 			return at, nil
 		}
 		return nil, nil
 	}})
-	if _, err := n.Client().Get("https://intra.example/"); err == nil {
-		t.Error("a proxy that went away left an unguarded dial")
+	if _, err := n.Client().Get("https://intra.example/"); err == nil || len(rec.addresses()) > 0 {
+		t.Errorf("a proxy that went away left an unguarded dial to %q (%v)", rec.addresses(), err)
+	}
+}
+
+// Through a proxy the certificate is still the target's, and the token still its own.
+func TestProxyTunnel(t *testing.T) {
+	target := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate is for example.com, too
+	defer target.Close()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to, err := net.Dial("tcp", target.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		from, _, _ := w.(http.Hijacker).Hijack()
+		from.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+		go func() { io.Copy(to, from); to.Close() }()
+		io.Copy(from, to)
+		from.Close()
+	}))
+	defer proxy.Close()
+	at, _ := url.Parse(proxy.URL)
+	for host, want := range map[string]Class{"example.com": None, "other.example": WrongHost} {
+		n := newNet(t, Options{CAFile: caFile(t, target), Proxy: func(*http.Request) (*url.URL, error) { return at, nil }})
+		n.Permit(AccessToken, secret.New("access-0123456789"), Prefix("https://"+host+"/mcp"))
+		req := newRequest("GET", "https://"+host+"/mcp", "")
+		req.Header.Set("Authorization", "Bearer access-0123456789")
+		resp, err := n.Client().Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if got := Classify(err); got != want {
+			t.Errorf("%s: %q (%v), want %q", host, got, err, want)
+		}
+		n.CloseIdle()
 	}
 }

@@ -87,7 +87,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		case "/short":
 			io.WriteString(w, strings.Repeat("x", 32<<10))
 		case "/long":
-			flood(w, 10<<20)
+			flood(w, 512<<10)
 		}
 	})
 	n := newNet(t, Options{})

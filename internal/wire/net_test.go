@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -127,6 +129,24 @@ func TestCAFile(t *testing.T) {
 		if got := Classify(err); got != tt.want {
 			t.Errorf("%s: %q (%v), want %q", tt.name, got, err, tt.want)
 		}
+	}
+}
+
+// A dial waits for the certificates, and no longer than its caller does.
+func TestRootsAreWaitedFor(t *testing.T) {
+	r := newRoots(nil)
+	r.once.Do(func() {}) // never starts to load
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want canceled", err)
+	}
+	r = newRoots(nil)
+	if err := r.wait(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if system, _ := x509.SystemCertPool(); !r.pool.Equal(system) {
+		t.Error("the system's certificates are not there after the wait")
 	}
 }
 

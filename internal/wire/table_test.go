@@ -90,6 +90,19 @@ func TestPermitsAddUpAndEnd(t *testing.T) {
 	send("refresh_token", "https://idp.example/token", false)
 }
 
+// A good secret does not carry another one along as its user name.
+func TestSecretAsUserName(t *testing.T) {
+	rec := &recorder{}
+	n := newNet(t, Options{Resolver: fakeDNS(map[string][]string{"*": {"93.184.216.34"}}), beforeConnect: rec.stop})
+	n.Permit(ClientSecret, secret.New("client-secret-0123"), Endpoint("https://as.example/token"))
+	n.Permit(IDJAG, secret.New("id-jag-0123456789"), Endpoint("https://as.example/token"))
+	for id, want := range map[string]bool{"client": true, "id-jag-0123456789": false} {
+		req := newRequest("POST", "https://as.example/token", "grant_type=x")
+		req.SetBasicAuth(id, "client-secret-0123")
+		checkSend(t, n, rec, req, want, id, "client-secret-0123")
+	}
+}
+
 // The table itself shows nothing when it is printed (S19).
 func TestTableIsNotPrinted(t *testing.T) {
 	n := newNet(t, Options{})
