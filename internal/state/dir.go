@@ -12,6 +12,7 @@
 package state
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -101,14 +102,15 @@ func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string
 	if why := judge(fi); why != "" {
 		return nil, &Unusable{path, why}
 	}
-	b, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(fi.Size(), max)) + bytes.MinRead) // so that one read is enough
+	if _, err := b.ReadFrom(io.LimitReader(f, max+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if int64(len(b)) > max {
+	if int64(b.Len()) > max {
 		return nil, &Unusable{path, fmt.Sprintf("it has more than %d bytes", max)}
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // WriteFile replaces name as one step: a reader, and whoever comes after a

@@ -128,7 +128,8 @@ func (d *Dir) Read() (File, []Warning) {
 
 // Update changes the state: it locks, reads, calls change and writes. Nothing
 // is written when change fails or changes nothing. The maps of the File are
-// never nil. It returns *Busy when ctx ends before the lock is free, and *Newer
+// never nil. A damaged file is moved aside without a word, which Read has had
+// the occasion to say. Update returns *Busy when ctx ends before the lock is free, and *Newer
 // rather than overwrite what a later version wrote.
 func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 	unlock, err := d.Lock(ctx, fileName)

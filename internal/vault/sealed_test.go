@@ -308,6 +308,30 @@ func TestBigItems(t *testing.T) {
 	}
 }
 
+// outdated answers the first question with what was there a moment ago.
+type outdated struct {
+	*memory
+	asked int
+}
+
+func (o *outdated) get(ctx context.Context, name string) (string, error) {
+	if o.asked++; o.asked == 1 {
+		return inFile, nil
+	}
+	return o.memory.get(ctx, name)
+}
+
+// An item that shrinks while it is read is never not found.
+func TestItemShrinksWhileRead(t *testing.T) {
+	v, m, warned := newMemoryVault(t)
+	m.items = map[string]string{"a": "small"}
+	v.store = &outdated{memory: m}
+	if s, err := v.Get(context.Background(), "a"); err != nil || s.Reveal() != "small" {
+		t.Errorf("Get: %v, or a wrong value", err)
+	}
+	warned.want(t, 0)
+}
+
 // Processes that start at once agree on one data key.
 func TestProcessesMakeOneKey(t *testing.T) {
 	for round := range 2 {

@@ -75,7 +75,14 @@ func (v *Vault) get(ctx context.Context, name string) (string, error) {
 		return value, err
 	}
 	plain, err := v.open(ctx, itemFile(name), false)
-	return string(plain), err
+	if !errors.Is(err, ErrNotFound) {
+		return string(plain), err
+	}
+	// Perhaps a smaller value has replaced the item and removed the file since.
+	if value, err := v.ask(ctx, name); err != nil || value != inFile {
+		return value, err
+	}
+	return "", ErrNotFound
 }
 
 // ask reads one item of the store, and reports damage.
