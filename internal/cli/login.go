@@ -61,6 +61,7 @@ On a machine without a keychain choose a sealed file, and a key to seal it with:
 	f.StringVar(&o.idp.ClientAuth.SecretFile, "client-secret-file", "", "the `file` that holds the client secret")
 	f.BoolVar(&o.clientSecretStdin, "client-secret-stdin", false, "read the client secret from standard input and keep it")
 	f.StringVar(&o.idp.ClientAuth.KeyFile, "client-key-file", "", "the private key `file` for private_key_jwt, PEM or JWK")
+	f.StringVar(&o.idp.ClientAuth.KeyID, "client-key-id", "", "the key `ID` (kid) to name in assertions (default: the JWK's, or its thumbprint)")
 	f.StringVar(&o.idp.TokenEndpoint, "token-endpoint", "", "the token endpoint `URL`, if the identity provider publishes none")
 	f.StringArrayVar(&o.idp.Scopes, "scope", nil, "a further `scope` to sign in with; may be repeated")
 	f.StringArrayVar(&o.idp.ACRValues, "acr-values", nil, "ask for a sign-in of this strength, for this time")

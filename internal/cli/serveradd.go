@@ -45,6 +45,7 @@ with "mcpauth server trust".
 	f.StringVar(&oauth.ClientAuth.SecretFile, "client-secret-file", "", "the `file` that holds the client secret")
 	f.BoolVar(&o.secretStdin, "client-secret-stdin", false, "read the client secret from standard input and keep it")
 	f.StringVar(&oauth.ClientAuth.KeyFile, "client-key-file", "", "the private key `file` for private_key_jwt, PEM or JWK")
+	f.StringVar(&oauth.ClientAuth.KeyID, "client-key-id", "", "the key `ID` (kid) to name in assertions (default: the JWK's, or its thumbprint)")
 	f.StringArrayVar(&oauth.Scopes, "scope", nil, "a `scope` to ask for; may be repeated (default: those that the server lists)")
 	f.StringVar(&oauth.Issuer, "issuer", "", "the authorization server's issuer `URL`, if the server names none or several")
 	f.BoolVar(&o.noResource, "no-resource", false, "leave out the resource parameter, for servers that cannot take it")

@@ -118,7 +118,7 @@ func (p *Provider) renew(ctx context.Context, spent secret.Text) (Subject, error
 }
 
 func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, refresh secret.Text) (Subject, error) {
-	p.Net.Permit(wire.SubjectToken, refresh, wire.Endpoint(party.TokenEndpoint))
+	p.Net.Permit(wire.RefreshToken, refresh, wire.Endpoint(party.TokenEndpoint))
 	t, err := p.ask(ctx, party, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
 	var refused *endpoint.Error
 	if errors.As(err, &refused) && refused.Code == "invalid_grant" {

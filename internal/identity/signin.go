@@ -50,10 +50,18 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 	return id, p.at(stage.Login, err)
 }
 
-// scopes asks for offline_access when the identity provider lists it or the
-// configuration says so: it is what yields a refresh token.
+// scopes are those of the configuration, or else what gives the person a name, if
+// the identity provider lists it. offline_access is asked for when it is listed or
+// configured: it is what yields a refresh token.
 func (p *Provider) scopes(listed []string) []string {
 	scopes := append([]string{"openid"}, p.IdP.Scopes...)
+	if p.IdP.Scopes == nil { // a name to show beats a subject
+		for _, s := range []string{"email", "profile"} {
+			if slices.Contains(listed, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
 	if p.IdP.WantsOfflineAccess(slices.Contains(listed, "offline_access")) {
 		scopes = append(scopes, "offline_access")
 	}

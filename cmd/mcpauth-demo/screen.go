@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// screen draws the story. Without color it is plain text that reads the same.
+type screen struct {
+	w     io.Writer
+	color bool
+}
+
+// Colors of the terminal, so that light and dark themes both look right.
+const (
+	bold  = "1"
+	dim   = "2"
+	red   = "31"
+	green = "32"
+	blue  = "36"
+)
+
+const width = 78
+
+func (s *screen) paint(style, text string) string {
+	if !s.color {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+func (s *screen) line(format string, args ...any) { fmt.Fprintf(s.w, format+"\n", args...) }
+
+func (s *screen) blank() { fmt.Fprintln(s.w) }
+
+func (s *screen) title(name, subtitle string) {
+	s.blank()
+	s.line("  %s  %s", s.paint(bold, name), s.paint(dim, subtitle))
+	s.line("  %s", s.paint(dim, strings.Repeat("─", width-2)))
+	s.blank()
+}
+
+func (s *screen) chapter(number int, title string) {
+	s.blank()
+	s.line("  %s  %s", s.paint(blue+";"+bold, fmt.Sprint(number)), s.paint(bold, title))
+	s.blank()
+}
+
+// prose is wrapped text beside the chapter's number.
+func (s *screen) prose(text string) {
+	line := "    "
+	for _, word := range strings.Fields(text) {
+		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			s.line("%s", line)
+			line = "    "
+		}
+		line += " " + word
+	}
+	s.line("%s", line)
+}
+
+// command is what is typed. A long one is broken before a flag.
+func (s *screen) command(text string) {
+	s.blank()
+	mark, line := s.paint(dim, "$"), ""
+	for i, part := range strings.Split(text, " --") {
+		if i > 0 {
+			part = "--" + part
+		}
+		if line != "" && utf8.RuneCountInString(line+" "+part) > width-9 {
+			s.line("     %s %s", mark, s.paint(bold, line+" \\"))
+			mark, line = " ", "  "
+		}
+		line = strings.TrimPrefix(line+" "+part, " ")
+		if mark == " " && !strings.HasPrefix(line, " ") {
+			line = "    " + line
+		}
+	}
+	s.line("     %s %s", mark, s.paint(bold, line))
+}
+
+func (s *screen) output(text string) {
+	for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		if l != "" {
+			s.line("       %s", l)
+		}
+	}
+}
+
+func (s *screen) good(text string) { s.line("     %s %s", s.paint(green, "✓"), text) }
+func (s *screen) bad(text string)  { s.line("     %s %s", s.paint(red, "✗"), text) }
+
+// saw is what another party noticed, in the margin of the story.
+func (s *screen) saw(party, what string, allowed bool) {
+	mark := s.paint(green, "allowed")
+	if !allowed {
+		mark = s.paint(red, "refused")
+	}
+	s.line("       %s %-17s  %s %s", s.paint(dim, "│"), party, pad(what, 44), mark)
+}
+
+func pad(text string, n int) string {
+	if missing := n - utf8.RuneCountInString(text); missing > 0 {
+		return text + strings.Repeat(" ", missing)
+	}
+	return text
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

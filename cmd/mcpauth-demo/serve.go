@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mcpauth/mcpauth/internal/company"
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// serve keeps the company up for real clients, with everything configured but the
+// sign-in.
+func serve(ctx context.Context, c *company.Company, sh *shell) error {
+	s := sh.screen
+	s.title("Acme", "a practice company for real MCP clients, until you press Ctrl-C")
+	if err := prepare(ctx, c, sh); err != nil {
+		return err
+	}
+	s.line("     %-22s %s", "identity provider", c.IdP.Issuer)
+	for _, srv := range c.Servers() {
+		s.line("     %-22s %s", srv.Name, srv.URL)
+	}
+	s.chapter(1, "Sign in, as Alice (engineering) or Bob (finance)")
+	s.line("     HOME=%s mcpauth login", sh.home)
+	s.chapter(2, "Try a token")
+	s.line("     HOME=%s mcpauth token wiki", sh.home)
+	s.chapter(3, "Claude Code, in .mcp.json")
+	s.output(snippet(c, sh.home))
+	s.chapter(4, "Codex, in ~/.codex/config.toml")
+	for _, srv := range c.Servers() {
+		s.output(fmt.Sprintf("[mcp_servers.%s]\nurl = %q\nhttp_headers_helper = %q", srv.Name, srv.URL, helper(sh.home, srv.Name)))
+	}
+	s.blank()
+	s.prose("The home folder above is deleted in the end. Your own configuration and keychain are not touched.")
+	s.blank()
+	<-ctx.Done()
+	return nil
+}
+
+// prepare writes the configuration that login and server add would have written.
+func prepare(ctx context.Context, c *company.Company, sh *shell) error {
+	quiet := *sh
+	quiet.auto = true
+	quiet.screen = &screen{w: discard{}}
+	told := &story{company: c, shell: &quiet, screen: quiet.screen, auto: true}
+	if err := told.signIn(ctx); err != nil {
+		return err
+	}
+	if err := told.nameServers(ctx); err != nil {
+		return err
+	}
+	if r := quiet.run(ctx, secret.Text{}, "logout"); r.code != 0 {
+		return fmt.Errorf("mcpauth logout ended with exit code %d", r.code)
+	}
+	return nil
+}
+
+func helper(home, server string) string {
+	return "HOME=" + home + " mcpauth headers " + server
+}
+
+func snippet(c *company.Company, home string) string {
+	text := "{ \"mcpServers\": {\n"
+	servers := c.Servers()
+	for i, srv := range servers {
+		comma := ","
+		if i == len(servers)-1 {
+			comma = ""
+		}
+		text += fmt.Sprintf("    %q: { \"type\": \"http\", \"url\": %q,\n      \"headers\": { \"Authorization\": \"Bearer run-mcpauth-login\" },\n      \"headersHelper\": %q }%s\n",
+			srv.Name, srv.URL, helper(home, srv.Name), comma)
+	}
+	return text + "} }"
+}
