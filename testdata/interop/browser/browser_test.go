@@ -31,7 +31,7 @@ func TestSignInOnceAndUse(t *testing.T) {
 	l.Want(t, 0, "login")
 	keepScreens(t, seen())
 	status := l.Want(t, 0, "status")
-	for _, want := range []string{parties.IdP.Issuer, userName} {
+	for _, want := range []string{strings.TrimPrefix(parties.IdP.Issuer, "http://"), userName} {
 		if !strings.Contains(status.Stdout, want) {
 			t.Errorf("status does not name %q:\n%s", want, status.Stdout)
 		}
@@ -106,7 +106,7 @@ func writeConfig(t *testing.T, l *laptop.Laptop, p *provider, resource string) {
       "type": "http", "url": "RESOURCE",
       "oauth": {
         "clientId": "AS-CLIENT", "scopes": ["wiki.read"],
-        "clientAuth": { "method": "private_key_jwt", "keyFile": "AS-KEY" }
+        "clientAuth": { "method": "private_key_jwt", "keyFile": "AS-KEY", "keyId": "mcpauth-1" }
       }
     }
   },

@@ -55,6 +55,9 @@ func startProvider(t *testing.T, resource string) *provider {
 	}
 	p := &provider{stdin: stdin, lines: bufio.NewScanner(stdout)}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last that happened at the provider: %+v", p.happened(t))
+		}
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("oidc-provider ended badly: %v", err)
