@@ -201,7 +201,7 @@ func judge(host string, addr netip.Addr, r reach) error {
 	if r.covers(c) {
 		return nil
 	}
-	if literal, err := netip.ParseAddr(host); err == nil && r == toAny && literal.Unmap() == addr.Unmap() {
+	if _, err := netip.ParseAddr(host); err == nil && r == toAny {
 		return nil // the user wrote down this very address
 	}
 	return &Blocked{Host: host, Reason: "it is at a " + c.String() + " address, which nothing in the configuration allows"}

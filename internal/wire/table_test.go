@@ -30,6 +30,9 @@ func TestPermitAssertion(t *testing.T) {
 	idJAG := jwt(map[string]any{"iss": "me", "sub": "me", "aud": issuer, "jti": "an ID-JAG"})
 	n.Permit(IDJAG, secret.New(idJAG), Endpoint(endpoint))
 
+	const hidden = "id-token-0123456789"
+	n.Permit(SubjectToken, secret.New(hidden), Endpoint("https://idp.example/token"))
+
 	claims := func(edit func(map[string]any)) string {
 		c := map[string]any{"iss": "me", "sub": "me", "aud": issuer}
 		edit(c)
@@ -56,6 +59,7 @@ func TestPermitAssertion(t *testing.T) {
 		{"other party's endpoint", "https://idp.example/token", claims(func(map[string]any) {}), false},
 		{"an ID-JAG", endpoint, idJAG, false},
 		{"hides an ID-JAG", endpoint, claims(func(map[string]any) {}) + idJAG, false},
+		{"hides a secret in its signature", endpoint, claims(func(map[string]any) {}) + hidden, false},
 		{"not a JWT", endpoint, "me.me.me", false},
 		{"two parts", endpoint, "me.me", false},
 		{"null", endpoint, jwt(nil), false},
