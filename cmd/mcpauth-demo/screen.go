@@ -63,22 +63,26 @@ func (s *screen) prose(text string) {
 
 // command is what is typed. A long one is broken before a flag.
 func (s *screen) command(text string) {
-	s.blank()
-	mark, line := s.paint(dim, "$"), ""
+	var lines []string
 	for i, part := range strings.Split(text, " --") {
-		if i > 0 {
-			part = "--" + part
-		}
-		if line != "" && utf8.RuneCountInString(line+" "+part) > width-9 {
-			s.line("     %s %s", mark, s.paint(bold, line+" \\"))
-			mark, line = " ", "  "
-		}
-		line = strings.TrimPrefix(line+" "+part, " ")
-		if mark == " " && !strings.HasPrefix(line, " ") {
-			line = "    " + line
+		switch last := len(lines) - 1; {
+		case i == 0:
+			lines = append(lines, part)
+		case utf8.RuneCountInString(lines[last]+" --"+part) > width-12:
+			lines[last] += " \\"
+			lines = append(lines, "    --"+part)
+		default:
+			lines[last] += " --" + part
 		}
 	}
-	s.line("     %s %s", mark, s.paint(bold, line))
+	s.blank()
+	for i, l := range lines {
+		mark := s.paint(dim, "$")
+		if i > 0 {
+			mark = " "
+		}
+		s.line("     %s %s", mark, s.paint(bold, l))
+	}
 }
 
 func (s *screen) output(text string) {
