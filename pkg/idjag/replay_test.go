@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +63,29 @@ func TestMemoryReplayLimit(t *testing.T) {
 	}
 	if err := use("newer", epoch.Add(time.Hour)); err == nil {
 		t.Error("the limit is exceeded")
+	}
+}
+
+// Run with -race: of all goroutines, one uses each identifier.
+func TestMemoryReplayConcurrently(t *testing.T) {
+	m := &idjag.MemoryReplay{Now: atEpoch}
+	var wg sync.WaitGroup
+	var won atomic.Int32
+	start := make(chan struct{})
+	for range 100 {
+		wg.Go(func() {
+			<-start
+			for i := range 100 {
+				if m.Use(context.Background(), "i", fmt.Sprint(i), epoch.Add(time.Minute)) == nil {
+					won.Add(1)
+				}
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	if won.Load() != 100 {
+		t.Errorf("%d uses of 100 identifiers were taken", won.Load())
 	}
 }
 

@@ -267,6 +267,29 @@ func TestGrantedScopes(t *testing.T) {
 	}
 }
 
+// What counts is what the key set vouches for, and only for its own issuer.
+func TestVerifyTakesThePayload(t *testing.T) {
+	token := secret.New(newKey(t).sign(t, goodHeader(), goodClaims()))
+	v := verifier()
+	for payload, want := range map[string]string{
+		string(encode(t, with(goodClaims(), "sub", "bob"))):                    "",
+		string(encode(t, with(goodClaims(), "iss", "https://evil.example"))):   "invalid_grant",
+		string(encode(t, with(goodClaims(), "aud", "https://other.example/"))): "invalid_grant",
+		`[]`:        "invalid_grant",
+		`{"iss":1}`: "invalid_grant",
+	} {
+		v.IdPs[idp] = vouching(payload)
+		if c, err := v.Verify(context.Background(), token, "cli-at-as"); refusal(err) != want || err == nil && c.Subject != "bob" {
+			t.Errorf("payload %s: %+v, %v; want %q", payload, c, err, want)
+		}
+	}
+}
+
+// vouching is a key set that has read this payload, whatever it is shown.
+type vouching string
+
+func (v vouching) VerifySignature(context.Context, string) ([]byte, error) { return []byte(v), nil }
+
 type brokenReplay struct{}
 
 func (brokenReplay) Use(context.Context, string, string, time.Time) error { return io.ErrClosedPipe }
