@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -50,4 +51,32 @@ func TestKernelKeyring(t *testing.T) {
 	k.drop()
 	want(k, "")
 	k.drop() // twice is harmless
+}
+
+// A session whose keyring does not link the user's, as a systemd service has,
+// reads the copy, and writes one that others read.
+func TestKernelKeyringFromABareSession(t *testing.T) {
+	k := kernelCopy(t.TempDir()).(kernelKeyring)
+	defer k.drop()
+	_, err := unix.KeyctlGetKeyringID(userKeyring, false)
+	works := err == nil
+	one, two := strings.Repeat("1", keySize), strings.Repeat("2", keySize)
+	k.put(secret.New(one))
+	got := make(chan string)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread, and its session, end here
+		if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); works && err != nil {
+			t.Errorf("join a session of its own: %v", err)
+		}
+		got <- k.get().Reveal()
+		k.put(secret.New(two))
+		got <- ""
+	}()
+	if g := <-got; works && g != one {
+		t.Errorf("read %d bytes, want the copy", len(g))
+	}
+	<-got
+	if g := k.get().Reveal(); works && g != two {
+		t.Errorf("read %d bytes, want the second copy", len(g))
+	}
 }
