@@ -38,7 +38,7 @@ const signInPage = `<!doctype html>
   .logo span { width: 2rem; height: 2rem; border-radius: .5rem; background: var(--brand); color: var(--card); display: grid; place-items: center; }
   h1 { font-size: 1.4rem; line-height: 1.25; margin: 1.5rem 0 .25rem; }
   p { margin: 0; color: var(--soft); }
-  .note { margin-top: 1.5rem; padding: .7rem .9rem; border-radius: .6rem; background: var(--note); color: var(--note-ink); font-size: .875rem; }
+  .note { margin-top: 1.5rem; padding: .7rem .9rem; border-radius: .6rem; background: var(--note); color: var(--note-ink); font-size: .875rem; text-wrap: pretty; }
   .failed { margin-top: 1rem; color: #c22f2f; }
   form { margin-top: 1.5rem; display: grid; gap: .6rem; }
   button { font: inherit; color: inherit; cursor: pointer; border: 1px solid var(--line); border-radius: .7rem; background: transparent; padding: .7rem .8rem; }

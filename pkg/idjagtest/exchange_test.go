@@ -62,6 +62,7 @@ func TestExchangeRefuses(t *testing.T) {
 		{name: "session revoked", setup: func(c *idjagtest.Company) { c.IdP.RevokeSessions(c.Person.Subject) }, status: 400, code: "invalid_grant", why: "the session was revoked"},
 		{name: "connection revoked", setup: func(c *idjagtest.Company) { c.IdP.RevokeConnection(c.MCP.Resource) }, status: 400, code: "invalid_target", why: "no connection"},
 		{name: "ID token expired", setup: func(c *idjagtest.Company) { c.Advance(time.Hour) }, status: 400, code: "invalid_grant", why: "has expired"},
+		{name: "ID token expired early", setup: func(c *idjagtest.Company) { c.IdP.ExpireIDTokens() }, status: 400, code: "invalid_grant", why: "has expired"},
 		{name: "keys replaced", setup: func(c *idjagtest.Company) { c.IdP.RotateKeys(false) }, status: 400, code: "invalid_grant", why: "no published key"},
 	}
 	for _, test := range tests {

@@ -97,12 +97,14 @@ type struckFault struct {
 	struck int
 }
 
-// fault returns what strikes a request of this kind, and counts it.
+// fault returns what strikes a request of this kind, and counts it. A fault on
+// the very kind comes before one on Token.
 func (p *Party) fault(what string) (Fault, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for kind, f := range p.faults {
-		if sameKind(what, kind) && (f.Times == 0 || f.struck < f.Times) {
+	for _, kind := range []string{what, Token} {
+		f := p.faults[kind]
+		if f != nil && sameKind(what, kind) && (f.Times == 0 || f.struck < f.Times) {
 			f.struck++
 			return f.Fault, true
 		}

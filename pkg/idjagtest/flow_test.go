@@ -1,6 +1,8 @@
 package idjagtest_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -22,6 +24,10 @@ func TestWholeFlow(t *testing.T) {
 			idToken := claims(t, tokens.text("id_token"))
 			if idToken["nonce"] != authorizeForm(c).Get("nonce") || idToken["sub"] != c.Person.Subject || idToken["aud"] != c.IdPClient.ID {
 				t.Fatalf("ID token has claims %v", idToken)
+			}
+			sum := sha256.Sum256([]byte(tokens.text("access_token")))
+			if want := base64.RawURLEncoding.EncodeToString(sum[:16]); idToken["at_hash"] != want {
+				t.Errorf("at_hash is %v, want %s", idToken["at_hash"], want)
 			}
 			grant := post(t, c.IdP.TokenEndpoint(), c.IdPClient, exchangeForm(c, tokens.text("id_token")))
 			if grant.status != 200 || grant.text("token_type") != "N_A" || grant.text("issued_token_type") != idjagtest.TypeIDJAG || grant.text("scope") != "read" {

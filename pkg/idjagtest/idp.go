@@ -81,6 +81,7 @@ type IdP struct {
 	pending     map[string]url.Values // authorization requests whose page is open
 	codes       map[string]*code
 	refreshes   map[string]*refresh
+	idTokens    map[string]bool // by jti, those that ExpireIDTokens has not hit
 	idTokenLife time.Duration
 }
 
@@ -176,6 +177,14 @@ func (p *IdP) SetIDTokenLifetime(d time.Duration) {
 	p.state.Lock()
 	defer p.state.Unlock()
 	p.idTokenLife = d
+}
+
+// ExpireIDTokens makes the IdP take every ID token issued so far as expired,
+// whatever its exp says: a client that trusts exp alone has to cope.
+func (p *IdP) ExpireIDTokens() {
+	p.state.Lock()
+	defer p.state.Unlock()
+	clear(p.idTokens)
 }
 
 // RotateKeys signs with a new key from now on. The old ones stay published, and

@@ -74,7 +74,7 @@ func (p *IdP) subjectByIDToken(value string, client Client) (*session, *refusal)
 		return nil, refuse("invalid_grant", "subject token: %v", err)
 	case aud != client.ID:
 		return nil, refuse("invalid_grant", "subject token: its aud is %q, but client %q presents it", aud, client.ID)
-	case !time.Unix(t.seconds("exp"), 0).After(now):
+	case !time.Unix(t.seconds("exp"), 0).After(now) || !p.idTokens[t.text("jti")]:
 		code := p.ExpiredSubject
 		if code == "" {
 			code = "invalid_grant"

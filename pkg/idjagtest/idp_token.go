@@ -158,16 +158,23 @@ func (p *IdP) addRefresh(value string, s *session) {
 	p.refreshes[value] = &refresh{session: s}
 }
 
-// idTokenClaims are those of OpenID Connect Core section 2, and sid, by which the
-// exchange finds the session; the caller holds the lock.
+// idTokenClaims are those of OpenID Connect Core section 2, with sid, by which the
+// exchange finds the session, and jti, by which it knows what ExpireIDTokens hit;
+// the caller holds the lock.
 func (p *IdP) idTokenClaims(s *session) map[string]any {
 	life := p.idTokenLife
 	if life == 0 {
 		life = time.Hour
 	}
+	if p.idTokens == nil {
+		p.idTokens = map[string]bool{}
+	}
+	jti := random()
+	p.idTokens[jti] = true
 	now := p.Clock()
 	claims := map[string]any{
 		"iss":       p.Issuer,
+		"jti":       jti,
 		"sub":       s.person.Subject,
 		"aud":       s.client,
 		"iat":       now.Unix(),

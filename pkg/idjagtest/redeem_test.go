@@ -1,6 +1,7 @@
 package idjagtest_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -171,5 +172,41 @@ func TestJWTAccessToken(t *testing.T) {
 	}
 	if reply := callMCP(t, c, "Bearer "+got.text("access_token")); reply.status != 200 {
 		t.Errorf("call: %d %s", reply.status, reply.raw)
+	}
+}
+
+func TestMCPServerRefusesOddBearers(t *testing.T) {
+	c := idjagtest.New(t)
+	token := post(t, c.AS.TokenEndpoint(), c.ASClient, redeemForm(c, c.MintIDJAG(nil))).text("access_token")
+	request := func(target string, headers ...string) answer {
+		req, err := http.NewRequest(http.MethodPost, target, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header["Authorization"] = headers
+		return send(t, req)
+	}
+	refused(t, request(c.MCP.URL()+"?access_token="+token, "Bearer "+token), 400, "invalid_request", "stands in the URL", c.MCP.Refusals())
+	refused(t, request(c.MCP.URL(), "Bearer "+token, "Bearer "+token), 400, "invalid_request", "not one Bearer", c.MCP.Refusals())
+	if got := request(c.MCP.URL(), "Bearer "+token); got.status != 200 {
+		t.Errorf("a good request: %d %s", got.status, got.raw)
+	}
+}
+
+func TestASRevocation(t *testing.T) {
+	c := idjagtest.New(t)
+	other := idjagtest.Client{ID: "other", Secret: "s"}
+	c.AS.AddClient(other)
+	token := post(t, c.AS.TokenEndpoint(), c.ASClient, redeemForm(c, c.MintIDJAG(nil))).text("access_token")
+	form := url.Values{"token": {token}}
+	refused(t, post(t, c.AS.Issuer+"/revoke", other, form), 400, "invalid_grant", "another client's", c.AS.Refusals())
+	if held, live := c.AS.Lookup(token); !live || held.Client != c.ASClient.ID {
+		t.Errorf("the token is %+v, live %t, after another client's attempt", held, live)
+	}
+	if got := post(t, c.AS.Issuer+"/revoke", c.ASClient, form); got.status != 200 {
+		t.Errorf("answered %d %s", got.status, got.raw)
+	}
+	if _, live := c.AS.Lookup(token); live {
+		t.Error("the token lives on")
 	}
 }

@@ -213,6 +213,9 @@ func TestRevocationEndsTheSession(t *testing.T) {
 	if got := post(t, revoke, idjagtest.Client{}, url.Values{"token": {token}}); got.status != 401 {
 		t.Errorf("without client authentication: %d %s", got.status, got.raw)
 	}
+	other := idjagtest.Client{ID: "other", Secret: "s"}
+	c.IdP.AddClient(other)
+	refused(t, post(t, revoke, other, url.Values{"token": {token}}), 400, "invalid_grant", "another client's", c.IdP.Refusals())
 	if got := post(t, revoke, c.IdPClient, url.Values{"token": {token}}); got.status != 200 {
 		t.Errorf("answered %d %s", got.status, got.raw)
 	}
