@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/mcpauth/mcpauth/internal/config"
@@ -84,14 +85,14 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 	var wrong *wrongURL
 	switch {
 	case errors.As(err, &wrong):
-		return r.is(exitSecurity, "wrong_url", "correct the URL in the MCP client's configuration, or add it: mcpauth server add NAME "+wrong.url+" --client-id ID")
+		return r.is(exitSecurity, "wrong_url", "correct the URL in the MCP client's configuration, or add it: mcpauth server add NAME "+bare(wrong.url)+" --client-id ID")
 	case errors.As(err, &usage):
 		if r.is(exitUsage, "usage"); usage.hint != "" {
 			r.Hints = []string{usage.hint}
 		}
 		return true
 	case errors.As(err, &unconfigured):
-		return r.is(exitUsage, "unknown_server", "mcpauth server add NAME "+unconfigured.URL+" --client-id ID")
+		return r.is(exitUsage, "unknown_server", "mcpauth server add NAME "+bare(unconfigured.URL)+" --client-id ID")
 	case isAny[*config.UnknownServer](err), isAny[*config.AmbiguousURL](err):
 		return r.is(exitUsage, "unknown_server", "mcpauth server list")
 	case isAny[*config.NoIdP](err):
@@ -290,4 +291,13 @@ func facts(at *stage.Error) (list []string) {
 		}
 	}
 	return list
+}
+
+// bare is a URL without what might be a secret in it.
+func bare(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

@@ -98,5 +98,5 @@ func (o headersOptions) serverFor(a *app) (string, error) {
 type wrongURL struct{ server, url string }
 
 func (e *wrongURL) Error() string {
-	return fmt.Sprintf("the MCP client connects to %q, which is not the URL of the server %q", e.url, e.server)
+	return fmt.Sprintf("the MCP client connects to %q, which is not the URL of the server %q", bare(e.url), e.server)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,17 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	if _, err := a.cfg.Server(s.Name); err == nil {
 		return &usageError{text: fmt.Sprintf("there is a server %q already", s.Name), hint: "mcpauth server remove " + s.Name}
 	}
-	if err := config.Validate(s.Name, s); err != nil {
+	if err := absolute(&s.OAuth.ClientAuth.SecretFile, &s.OAuth.ClientAuth.KeyFile); err != nil {
+		return err
+	}
+	if s.OAuth.IdP != "" {
+		if _, err := a.cfg.IdP(s.OAuth.IdP); err != nil {
+			return err
+		}
+	}
+	valid := s
+	valid.OAuth.IdP = "" // a name of this file, which was just looked up
+	if err := config.Validate(s.Name, valid); err != nil {
 		return err
 	}
 	var piped secret.Text
@@ -137,4 +148,16 @@ func (a *app) introduce(s config.Server, p token.Place, as discover.ServerMetada
 		a.say("warning: that authorization server does not say that it takes enterprise-managed sign-ins")
 	}
 	fmt.Fprintf(a.env.Stderr, "hint: mcpauth token %s\n", s.Name)
+}
+
+// absolute makes paths from the command line independent of where it was typed.
+func absolute(paths ...*string) (err error) {
+	for _, p := range paths {
+		if *p != "" {
+			if *p, err = filepath.Abs(*p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
