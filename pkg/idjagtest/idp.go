@@ -2,7 +2,6 @@ package idjagtest
 
 import (
 	"encoding/json"
-	"html/template"
 	"io"
 	"net/http"
 	"net/url"
@@ -322,13 +321,13 @@ func (p *IdP) revoke(c *call) *refusal {
 	if err != nil {
 		return err
 	}
-	token, err := c.need("token")
+	value, err := c.need("token")
 	if err != nil {
 		return err
 	}
 	p.state.Lock()
 	defer p.state.Unlock()
-	if r := p.refreshes[token]; r != nil {
+	if r := p.refreshes[value]; r != nil {
 		if r.session.client != client.ID {
 			return refuse("invalid_grant", "the token is another client's") // RFC 7009 section 2.1
 		}
@@ -337,30 +336,4 @@ func (p *IdP) revoke(c *call) *refusal {
 	}
 	c.w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-// SignInPage is what a page shows. The form must be sent with POST to Action,
-// with the hidden field "request" holding Request; "person" names the person
-// (email or subject) and "password" proves it. A field "deny" cancels.
-type SignInPage struct {
-	Action  string
-	Request string
-	Client  string
-	Choose  bool // offer People to click on; no password is asked for
-	People  []Person
-	Failed  bool // the last attempt had a wrong name or password
-}
-
-func plainPage() *template.Template {
-	return template.Must(template.New("sign-in").Parse(`<!doctype html>
-<meta charset="utf-8"><title>Sign in</title>
-<h1>Sign in</h1>
-{{if .Failed}}<p role="alert">The name or the password is wrong.</p>{{end}}
-<form method="post" action="{{.Action}}"><input type="hidden" name="request" value="{{.Request}}">
-{{if .Choose}}{{range .People}}<button name="person" value="{{.Subject}}">{{.Name}}</button>
-{{end}}{{else}}<label>Email <input name="person" autocomplete="username"></label>
-<label>Password <input name="password" type="password" autocomplete="current-password"></label>
-<button>Sign in</button>{{end}}
-<button name="deny" value="1">Cancel</button></form>
-`))
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -202,27 +201,6 @@ func (p *IdP) redirect(c *call, form url.Values, answer map[string]any) *refusal
 	c.entry.Status = http.StatusSeeOther // never replays the form (RFC 9700 section 4.12)
 	c.w.WriteHeader(http.StatusSeeOther)
 	return nil
-}
-
-func (p *IdP) showPage(c *call, id, client string, failed bool) {
-	p.state.Lock()
-	people := slices.Clone(p.people)
-	p.state.Unlock()
-	page := p.Page
-	if page == nil {
-		page = func(w io.Writer, data SignInPage) { plainPage().Execute(w, data) }
-	}
-	h := c.w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	// No form-action: browsers would apply it to the redirect to the client too.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'")
-	if c.entry.Status != 0 {
-		c.w.WriteHeader(c.entry.Status)
-	}
-	page(c.w, SignInPage{Action: p.base() + "/sign-in", Request: id, Client: client, Choose: p.ChoosePerson, People: people, Failed: failed})
 }
 
 // redirectAllowed compares exactly, except that the port of a loopback literal
