@@ -155,8 +155,8 @@ func (o Object) Seconds(name string) (d time.Duration, ok bool, err error) {
 	return time.Duration(f * float64(time.Second)), true, nil
 }
 
-// maxNumber is far beyond any date (the year 9999 is 2.5e11) and safe to convert.
-const maxNumber = 1e12
+// maxNumber is the last second that time.Time can write as JSON, in the year 9999.
+const maxNumber = 253402300799
 
 func (o Object) number(name string) (float64, bool, error) {
 	if !o.Has(name) {
