@@ -12,6 +12,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,8 @@ type registration struct {
 func scenarios() map[string]func(context.Context, binary, registration, string) error {
 	return map[string]func(context.Context, binary, registration, string) error{
 		"auth/enterprise-managed-authorization": managed,
+		"auth/resource-mismatch":                refused,
+		"auth/metadata-issuer-mismatch":         refused,
 	}
 }
 
@@ -62,7 +65,9 @@ func run(args []string, getenv func(string) string) error {
 		return fmt.Errorf("choose steps: nothing is written for scenario %q", scenario)
 	}
 	var reg registration
-	if err := json.Unmarshal([]byte(getenv("MCP_CONFORMANCE_CONTEXT")), &reg); err != nil {
+	// Some scenarios have nothing to hand out.
+	given := cmp.Or(getenv("MCP_CONFORMANCE_CONTEXT"), "{}")
+	if err := json.Unmarshal([]byte(given), &reg); err != nil {
 		return fmt.Errorf("read MCP_CONFORMANCE_CONTEXT: %w", err)
 	}
 	home, err := os.MkdirTemp("", "mcpauth-conformance-")
@@ -99,6 +104,22 @@ func managed(ctx context.Context, mcpauth binary, reg registration, server strin
 		return err
 	}
 	return talk(ctx, server, strings.TrimSuffix(token, "\n"))
+}
+
+// refused names a server that lies about itself. mcpauth must see that while the
+// server is being added, and go no further: the identity provider, which is not
+// there, is never needed.
+func refused(ctx context.Context, mcpauth binary, _ registration, server string) error {
+	folder := filepath.Join(mcpauth.home, ".config", "mcpauth")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	config := `{"enterpriseManagedAuth": {"idp": {"issuer": "https://idp.example", "clientId": "anybody"}}}`
+	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600); err != nil {
+		return err
+	}
+	_, err := mcpauth.run(ctx, "", "server", "add", "conf", server, "--client-id", "anybody")
+	return err
 }
 
 // binary is the mcpauth under test and the only home folder it may see.
