@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/strictjson"
 	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -91,7 +93,10 @@ func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want ex
 			}
 		}
 	}
-	ctx = oidc.ClientContext(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client())
+	client := *p.Net.Client()
+	keys := &keyFetch{next: client.Transport}
+	client.Transport = keys
+	ctx = oidc.ClientContext(wire.OnBehalfOf(ctx, p.IdP.Issuer), &client)
 	verifier := oidc.NewVerifier(p.IdP.Issuer, oidc.NewRemoteKeySet(ctx, meta.JWKSURI), &oidc.Config{
 		ClientID:             p.IdP.IdPClientID,
 		SupportedSigningAlgs: algs,
@@ -103,6 +108,9 @@ func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want ex
 		if ctx.Err() != nil || errors.As(err, &refused) {
 			return fmt.Errorf("verify the ID token: %w", err)
 		}
+		if keys.err != nil { // no keys, no verdict
+			return fmt.Errorf("get the identity provider's keys: %w", keys.err)
+		}
 		return &Untrusted{Rule: "T2", What: "its signature does not fit the identity provider's keys"}
 	}
 	if token.AccessTokenHash != "" && !want.accessToken.IsZero() { // T8
@@ -111,6 +119,23 @@ func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want ex
 		}
 	}
 	return nil
+}
+
+// keyFetch remembers why the keys could not be had, which go-oidc tells in prose.
+type keyFetch struct {
+	next http.RoundTripper
+	err  error
+}
+
+func (k *keyFetch) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.next.RoundTrip(r)
+	switch {
+	case err != nil:
+		k.err = err
+	case resp.StatusCode != http.StatusOK:
+		k.err = &discover.StatusError{URL: r.URL.Scheme + "://" + r.URL.Host + r.URL.Path, Status: resp.StatusCode}
+	}
+	return resp, err
 }
 
 // read checks the claims and makes an identity of them.
