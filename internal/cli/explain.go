@@ -140,7 +140,7 @@ func explainIdentity(err error, at *stage.Error, r *report) bool {
 	case isAny[*signin.Forged](err):
 		return r.is(exitSecurity, "sign_in_answer", "close the other sign-in pages and try again: mcpauth login")
 	case errors.As(err, &port):
-		return r.is(exitUsage, "port_in_use", fmt.Sprintf("end the program that uses port %d, or: mcpauth login --redirect-port N with another registered port", port.Port))
+		return r.is(exitUsage, "port_in_use", fmt.Sprintf("end the program that uses port %d, or come back to another registered port: mcpauth login --redirect-port PORT", port.Port))
 	case at.Stage == stage.Login && errors.Is(err, context.DeadlineExceeded):
 		r.Message = "nobody finished the sign-in in time"
 		return r.is(exitSignIn, "sign_in_timeout", "mcpauth login --timeout 10m")
@@ -238,6 +238,7 @@ func explainStorage(err error, _ *stage.Error, r *report) bool {
 	var busy *state.Busy
 	var newer *state.Newer
 	var unusable *state.Unusable
+	var file *fs.PathError
 	switch {
 	case errors.Is(err, vault.ErrLocked):
 		return r.is(exitNetwork, "keychain_locked", "unlock your keychain and try again")
@@ -255,6 +256,8 @@ func explainStorage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "newer_state", "install the newer mcpauth again")
 	case errors.As(err, &unusable):
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+unusable.Path)
+	case errors.As(err, &file) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+file.Path)
 	}
 	return false
 }
