@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -159,4 +160,33 @@ func forgetCmd(ts *testscript.TestScript, neg bool, _ []string) {
 	for _, p := range theOffice(ts).parties() {
 		p.ForgetRequests()
 	}
+}
+
+// configureCmd writes the configuration file, as an administrator would hand it
+// out: the identity provider, the file store and the server "wiki". Arguments
+// add to the blocks: idp.KEY=VALUE and wiki.KEY=VALUE.
+func configureCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	o := theOffice(ts)
+	secret := func(name string) map[string]any {
+		return map[string]any{"secretFile": filepath.Join(ts.Getenv("WORK"), name)}
+	}
+	blocks := map[string]map[string]any{
+		"idp":  {"issuer": o.IdP.Issuer, "clientId": o.IdPClient.ID, "clientAuth": secret("idp-secret")},
+		"wiki": {"clientId": o.ASClient.ID, "clientAuth": secret("as-secret")},
+	}
+	for _, arg := range args {
+		where, v, _ := strings.Cut(arg, "=")
+		block, key, _ := strings.Cut(where, ".")
+		blocks[block][key] = value(o, v)
+	}
+	file, err := json.MarshalIndent(map[string]any{
+		"enterpriseManagedAuth": map[string]any{"idp": blocks["idp"]},
+		"mcpServers":            map[string]any{"wiki": map[string]any{"url": o.MCP.URL(), "oauth": blocks["wiki"]}},
+		"store":                 map[string]any{"kind": "file", "keyFile": filepath.Join(ts.Getenv("HOME"), "key")},
+	}, "", "  ")
+	ts.Check(err)
+	path := ts.Getenv("CONFIG")
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o700))
+	ts.Check(os.WriteFile(path, file, 0o600))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +24,7 @@ import (
 // what testscript has, it knows these commands:
 //
 //	company OPTION…      start over with another company (companyOptions)
+//	configure KEY=V…     write the configuration that most scripts start with
 //	begin [FLAG…]        sign in, with these flags as well, and add the server "wiki"
 //	exit CODE CMD…       run a command that must end so; a failure prints no answer,
 //	                     and what its hints say to type must exist
@@ -32,6 +34,8 @@ import (
 //	cold                 drop mcpauth's cache of metadata
 //	clock DURATION       let time pass, for mcpauth and for the company
 //	within DURATION CMD… like exec, with a limit
+//	busy VAR, free VAR   a port of this computer that is taken, or not
+//	expand FROM TO       copy a file, with variables
 //	idp, as, as2, mcp …  change a party (parties_test.go)
 //	nosecrets            the end of every script
 func TestScript(t *testing.T) {
@@ -47,8 +51,8 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"company": companyCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
-			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "nosecrets": noSecrets,
+			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
+			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
 	})
@@ -123,7 +127,7 @@ func exitCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // mustExist demands that a hint names a command, and flags, that there are.
 func mustExist(ts *testscript.TestScript, hint string) {
-	words := strings.Fields(strings.NewReplacer("'", "", "…", "").Replace(hint))
+	words := strings.Fields(strings.NewReplacer("'", "", "…", "", "PORT", "8400").Replace(hint))
 	var out bytes.Buffer
 	code := cli.Main(context.Background(), cli.Env{
 		Args: append(words[1:], "--help"), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
@@ -201,4 +205,29 @@ func noSecrets(ts *testscript.TestScript, neg bool, _ []string) {
 	if seen == 0 {
 		ts.Fatalf("there was nothing to look at")
 	}
+}
+
+// busyCmd names a port of this computer that is taken, freeCmd one that is not.
+func busyCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	ts.Setenv(args[0], port(ts, ts.Defer))
+}
+
+func freeCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	ts.Setenv(args[0], port(ts, func(end func()) { end() }))
+}
+
+func port(ts *testscript.TestScript, when func(func())) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	when(func() { l.Close() })
+	_, number, _ := net.SplitHostPort(l.Addr().String())
+	return number
+}
+
+// expandCmd copies a file and puts variables in: expand FROM TO.
+func expandCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }
