@@ -126,15 +126,19 @@ func signIn(t *testing.T, c *company.Company, person string) string {
 }
 
 // accessToken does both legs. The error is the OAuth code of a refusal.
-func accessToken(t *testing.T, c *company.Company, idToken, name string) (secret.Text, error) {
+func accessToken(t *testing.T, c *company.Company, idToken, name string, scopes ...string) (secret.Text, error) {
 	t.Helper()
 	s, ok := c.Server(name)
 	if !ok {
 		t.Fatalf("there is no server %q", name)
 	}
-	grant := post(t, c.IdP.TokenEndpoint(), c.Client(), url.Values{
+	form := url.Values{
 		"grant_type": {idjagtest.GrantExchange}, "requested_token_type": {idjagtest.TypeIDJAG}, "audience": {s.Issuer}, "resource": {s.URL},
-		"subject_token": {idToken}, "subject_token_type": {idjagtest.TypeIDToken}})
+		"subject_token": {idToken}, "subject_token_type": {idjagtest.TypeIDToken}}
+	if len(scopes) > 0 {
+		form.Set("scope", strings.Join(scopes, " "))
+	}
+	grant := post(t, c.IdP.TokenEndpoint(), c.Client(), form)
 	if code, refused := grant["error"].(string); refused {
 		return secret.Text{}, errors.New(code)
 	}
@@ -190,12 +194,13 @@ func TestToolsNeedTheRightToken(t *testing.T) {
 	tests := []struct {
 		name, server, tool string
 		token              secret.Text
+		saw                string // what the server noted, empty for nothing
 	}{
-		{"none", "tickets", "list_tickets", secret.Text{}},
-		{"garbage", "tickets", "list_tickets", secret.New("x")},
-		{"the ID token", "tickets", "list_tickets", secret.New(idToken)},
-		{"of the neighbor behind the same AS", "payroll", "read_salaries", tickets},
-		{"of another AS", "wiki", "search_pages", tickets},
+		{"none", "tickets", "list_tickets", secret.Text{}, ""},
+		{"garbage", "tickets", "list_tickets", secret.New("x"), "never issued"},
+		{"the ID token", "tickets", "list_tickets", secret.New(idToken), "never issued"},
+		{"of the neighbor behind the same AS", "payroll", "read_salaries", tickets, "for another server by alice"},
+		{"of another AS", "wiki", "search_pages", tickets, "never issued"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -203,11 +208,22 @@ func TestToolsNeedTheRightToken(t *testing.T) {
 			if !errors.Is(err, company.ErrUnauthorized) {
 				t.Errorf("answered %q, %v", answer, err)
 			}
+			log := c.Log()
+			if last := log[len(log)-1]; test.saw != "" && (last.Party != test.server || last.Allowed || !strings.Contains(last.What, test.saw)) {
+				t.Errorf("the log ends with %q, want %q", last, test.saw)
+			}
 		})
 	}
 	answer, err := c.CallTool(t.Context(), "tickets", tickets, "create_ticket", map[string]any{"title": "The plant is thirsty"})
 	if err != nil || !strings.Contains(answer, `"reporter":"alice"`) {
 		t.Errorf("create_ticket: %q, %v", answer, err)
+	}
+	readOnly, err := accessToken(t, c, idToken, "tickets", "tickets:read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := c.CallTool(t.Context(), "tickets", readOnly, "create_ticket", map[string]any{"title": "x"}); err == nil || !strings.Contains(err.Error(), "tickets:write") {
+		t.Errorf("create_ticket without the scope: %q, %v", answer, err)
 	}
 	if _, err := c.CallTool(t.Context(), "tickets", tickets, "read_salaries", nil); err == nil || errors.Is(err, company.ErrUnauthorized) {
 		t.Errorf("an unknown tool: %v", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,6 +143,22 @@ func TestWaitHoldsTheAnswerBack(t *testing.T) {
 	}
 	if r := c.IdP.Refusals(); len(r) != 0 {
 		t.Errorf("recorded %v", r)
+	}
+}
+
+func TestTheCloserFaultWins(t *testing.T) {
+	c := idjagtest.New(t)
+	c.IdP.SetFault(idjagtest.Token, idjagtest.Fault{Status: 503})
+	c.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied", Times: 1})
+	form := exchangeForm(c, c.MintIDToken(nil))
+	var got []int
+	for range 2 {
+		got = append(got, post(t, c.IdP.TokenEndpoint(), c.IdPClient, form).status)
+	}
+	c.IdP.ClearFaults()
+	got = append(got, post(t, c.IdP.TokenEndpoint(), c.IdPClient, form).status)
+	if want := []int{403, 503, 200}; !slices.Equal(got, want) {
+		t.Errorf("answered %d, want %d", got, want)
 	}
 }
 
