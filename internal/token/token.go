@@ -55,6 +55,10 @@ type Ask struct {
 	Scopes []string      // in place of the configured ones
 	MinTTL time.Duration // that the token must still be good for
 	Fresh  bool          // not from the cache
+
+	// Refused is a token that the server did not accept. Any other one will do:
+	// another process may have brought it already.
+	Refused secret.Text
 }
 
 // Get returns a token. While the identity provider or the authorization server
@@ -90,7 +94,7 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 
 // orElse serves a token that has not expired yet when only the weather is bad.
 func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
-	if ok && !a.Fresh && temporary(err) && c.Expires.After(s.now()) {
+	if ok && !a.Fresh && !c.AccessToken.Equal(a.Refused) && temporary(err) && c.Expires.After(s.now()) {
 		c.Warnings = append(c.Warnings, "using a token that expires at "+c.Expires.Local().Format(time.TimeOnly)+", because a new one cannot be had: "+err.Error())
 		return c.Token, nil
 	}
@@ -101,6 +105,9 @@ func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
 // minute, whichever is less, so that it does not expire on its way; and what was
 // asked for.
 func (s *Source) good(c entry, a Ask) bool {
+	if !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused) {
+		return false
+	}
 	margin := min(c.Expires.Sub(c.obtained)/10, time.Minute)
 	return c.Expires.Sub(s.now()) > max(margin, a.MinTTL)
 }
