@@ -145,6 +145,7 @@ func (p *Party) answer(w http.ResponseWriter, r *http.Request, kind func(url.Val
 			if c.entry.Status == 0 {
 				c.entry.Status = http.StatusOK
 			}
+			finish() // a lost reply must be on record before the connection is cut
 			return
 		}
 		c.entry.Status, c.entry.Error, c.entry.Reason = err.status, err.code, err.reason

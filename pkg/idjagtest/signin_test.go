@@ -119,7 +119,7 @@ func TestSignInVisitsTheCallback(t *testing.T) {
 			t.Fatalf("%v; %v", err, c.Refusals())
 		}
 		if code := <-visits; code == "" || !strings.Contains(at, code) {
-			t.Errorf("the program saw code %q, the helper returned %s", code, at)
+			t.Errorf("the program saw code %q, the browser returned %s", code, at)
 		}
 	}
 }
