@@ -3,7 +3,9 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
@@ -22,6 +24,8 @@ type Forgotten struct {
 	NotRevoked error
 }
 
+const revocationTime = 10 * time.Second
+
 // ErrNoRevocation says that the identity provider has no revocation endpoint.
 var ErrNoRevocation = errors.New("the identity provider offers no revocation")
 
@@ -35,17 +39,33 @@ func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
 	}
 	defer unlock()
 	f, _ := p.State.Read()
-	done := Forgotten{Was: f.Identities[p.IdP.Name]}
-	done.Revoked, done.NotRevoked = p.revoke(ctx)
-
-	err = errors.Join(p.Vault.Delete(ctx, p.idTokenItem()), p.Vault.Delete(ctx, p.refreshItem()))
+	was, known := f.Identities[p.IdP.Name]
+	done := Forgotten{Was: was}
+	items := []string{p.idTokenItem(), p.refreshItem()}
+	if known && (was.Issuer != p.IdP.Issuer || was.ClientID != p.IdP.IdPClientID) {
+		items = append(items, p.itemsOf(was)...)
+		if was.Renewable {
+			done.NotRevoked = fmt.Errorf("it was made at %q, which is not configured any more", was.Issuer)
+		}
+	} else {
+		done.Revoked, done.NotRevoked = p.revoke(ctx)
+	}
+	var errs []error
+	for _, item := range items {
+		errs = append(errs, p.Vault.Delete(ctx, item))
+	}
+	err = errors.Join(errs...)
 	if err != nil {
 		return done, err
 	}
 	return done, p.State.Update(ctx, func(f *state.File) error { delete(f.Identities, p.IdP.Name); return nil })
 }
 
+// revoke takes a part of the caller's time: an identity provider that hangs must
+// not keep what is stored here from being deleted.
 func (p *Provider) revoke(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, revocationTime)
+	defer cancel()
 	refresh, err := p.Vault.Get(ctx, p.refreshItem())
 	if errors.Is(err, vault.ErrNotFound) {
 		return false, nil

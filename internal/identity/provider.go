@@ -21,7 +21,6 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
 	"github.com/mcpauth/mcpauth/pkg/discover"
-	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 // SignedOut says that nobody is signed in, or no longer. Why is for people.
@@ -38,29 +37,25 @@ type Provider struct {
 	State    *state.Dir
 	Vault    *vault.Vault
 	Now      func() time.Time  // nil means time.Now
-	Warn     func(text string) // nil drops warnings
+	Warn     func(text string) // nil drops warnings; called by any goroutine
 	MaxAge   time.Duration     // how old a sign-in may be; zero means any age
 
-	mu     sync.Mutex
-	meta   *discover.ServerMetadata
-	client *clientauth.Client
+	meta     remembered[discover.ServerMetadata]
+	client   remembered[clientauth.Client]
+	renewals sync.WaitGroup // that may outlive their callers
 }
 
 // Metadata returns what the identity provider publishes, asked for once.
 func (p *Provider) Metadata(ctx context.Context) (discover.ServerMetadata, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.meta != nil {
-		return *p.meta, nil
-	}
-	meta, err := p.Discover.IdP(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.IdP.Issuer)
+	meta, err := p.meta.get(ctx, func() (discover.ServerMetadata, error) {
+		return p.Discover.IdP(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.IdP.Issuer)
+	})
 	if err != nil {
 		return discover.ServerMetadata{}, p.at(stage.IdPMetadata, err)
 	}
 	if p.IdP.TokenEndpoint != "" {
 		meta.TokenEndpoint = p.IdP.TokenEndpoint
 	}
-	p.meta = &meta
 	return meta, nil
 }
 
@@ -85,21 +80,22 @@ func (p *Provider) Party(ctx context.Context) (Party, error) {
 			supported = meta.TokenEndpointAuthMethods
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.client == nil {
+	client, err := p.client.get(ctx, func() (clientauth.Client, error) {
 		c, err := ClientFrom(ctx, p.Vault, p.IdP.ClientAuth, p.IdP.IdPClientID, p.IdP.Issuer)
 		if err != nil {
-			return Party{}, err
+			return c, err
 		}
 		c.Now = p.Now
 		if c.Method, err = c.Choose(supported); err != nil {
-			return Party{}, p.at(stage.IdPMetadata, err)
+			return c, p.at(stage.IdPMetadata, err)
 		}
-		p.client = &c
+		return c, nil
+	})
+	if err != nil {
+		return Party{}, err
 	}
-	PermitClient(p.Net, *p.client, endpoint)
-	return Party{TokenEndpoint: endpoint, Client: *p.client}, nil
+	PermitClient(p.Net, client, endpoint)
+	return Party{TokenEndpoint: endpoint, Client: client}, nil
 }
 
 // ClientFrom builds a client registration from its configuration: the secret
@@ -170,17 +166,21 @@ func (p *Provider) warn(format string, args ...any) {
 }
 
 // The items of one sign-in. Each secret is an item of its own.
-func (p *Provider) idTokenItem() string { return p.item("ID token") }
-func (p *Provider) refreshItem() string { return p.item("refresh token") }
+func (p *Provider) idTokenItem() string { return p.item("ID token", p.IdP.IdPClientID, p.IdP.Issuer) }
+func (p *Provider) refreshItem() string {
+	return p.item("refresh token", p.IdP.IdPClientID, p.IdP.Issuer)
+}
 
-func (p *Provider) item(what string) string {
-	item := what + " for " + p.IdP.IdPClientID + " from " + p.IdP.Issuer
+// itemsOf are those of a sign-in on record, which may have been made when the
+// configuration named another issuer or client.
+func (p *Provider) itemsOf(id state.Identity) []string {
+	return []string{p.item("ID token", id.ClientID, id.Issuer), p.item("refresh token", id.ClientID, id.Issuer)}
+}
+
+func (p *Provider) item(what, clientID, issuer string) string {
+	item := what + " for " + clientID + " from " + issuer
 	if p.IdP.Name != config.DefaultIdP {
 		item += " (" + p.IdP.Name + ")"
 	}
 	return item
-}
-
-func (p *Provider) permitSubject(t secret.Text, endpoint string) {
-	p.Net.Permit(wire.SubjectToken, t, wire.Endpoint(endpoint))
 }

@@ -19,8 +19,12 @@ import (
 const (
 	// margin is how long an ID token must still be good to be shown to anybody.
 	margin = time.Minute
-	// renewalTime bounds one renewal at the identity provider.
+	// renewalTime bounds one renewal at the identity provider, and the storing of
+	// what came of it.
 	renewalTime = 15 * time.Second
+	// leastTime is what a caller must have left to begin one. What ends in the
+	// middle has used up a refresh token.
+	leastTime = 2 * time.Second
 )
 
 // Subject is what proves to the identity provider who is asking.
@@ -32,49 +36,71 @@ type Subject struct {
 }
 
 // Subject returns a subject token that is good for at least a minute, renewing
-// the sign-in if it must. With force the ID token at hand is not good enough,
-// because the identity provider has just refused it: spent is that token.
+// the sign-in if it must. spent, when it is not zero, is the one that the identity
+// provider has just refused: it is not returned again.
 func (p *Provider) Subject(ctx context.Context, spent secret.Text) (Subject, error) {
 	id, err := p.Current()
 	if err != nil {
 		return Subject{}, err
 	}
 	if p.IdP.SubjectTokenOrDefault() == "refresh_token" {
-		return p.refreshSubject(ctx, id)
+		return p.refreshSubject(ctx, id, spent)
 	}
-	if id.Expires.After(p.now().Add(margin)) || !id.Renewable {
-		token, err := p.Vault.Get(ctx, p.idTokenItem())
-		switch {
-		case err == nil && !token.Equal(spent):
-			return Subject{Token: token, Type: idjag.TokenTypeIDToken, Identity: id}, p.recheck(token)
-		case err != nil && !errors.Is(err, vault.ErrNotFound):
-			return Subject{}, fmt.Errorf("read the sign-in: %w", err)
-		case !id.Renewable:
-			return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in is no longer accepted"}
+	s, err := p.stored(ctx, id, spent)
+	var untrusted *Untrusted
+	if err == errStale || errors.As(err, &untrusted) && untrusted.Rule == "T9" {
+		// T9: perhaps somebody signs in just now, and record and token are not of
+		// the same person for a moment. Behind the lock they must be.
+		return p.renew(ctx, spent)
+	}
+	return s, err
+}
+
+// errStale says that only a renewal can help.
+var errStale = errors.New("the ID token at hand is not good enough")
+
+// stored returns the ID token at hand, if it will do.
+func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.Text) (Subject, error) {
+	if id.Renewable && !id.Expires.After(p.now().Add(margin)) {
+		return Subject{}, errStale
+	}
+	token, err := p.Vault.Get(ctx, p.idTokenItem())
+	switch {
+	case err == nil && !token.Equal(spent):
+		if err := p.recheck(token, id); err != nil {
+			return Subject{}, p.at(stage.Login, err)
 		}
+		return Subject{Token: token, Type: idjag.TokenTypeIDToken, Identity: id}, nil
+	case err != nil && !errors.Is(err, vault.ErrNotFound):
+		return Subject{}, fmt.Errorf("read the sign-in: %w", err)
+	case id.Renewable:
+		return Subject{}, errStale
 	}
-	return p.renew(ctx, spent)
+	return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in is no longer accepted"}
 }
 
 // recheck looks at a stored ID token again before it is used: a keychain is not
-// only ours to write.
-func (p *Provider) recheck(token secret.Text) error {
+// only ours to write. It must be about the person on record, by whose name the
+// tokens that it yields are kept (attack S31).
+func (p *Provider) recheck(token secret.Text, id state.Identity) error {
 	_, claims, err := open(token)
-	if err == nil {
-		_, err = p.read(claims, expected{})
-	} else {
-		err = &Untrusted{Rule: "T1", What: err.Error()}
+	if err != nil {
+		return &Untrusted{Rule: "T1", What: err.Error()}
 	}
-	return p.at(stage.Login, err)
+	_, err = p.read(claims, expected{before: &id})
+	return err
 }
 
-func (p *Provider) refreshSubject(ctx context.Context, id state.Identity) (Subject, error) {
+func (p *Provider) refreshSubject(ctx context.Context, id state.Identity, spent secret.Text) (Subject, error) {
 	if !id.Renewable {
 		return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "the identity provider gave no refresh token, which this configuration wants to present"}
 	}
 	token, err := p.Vault.Get(ctx, p.refreshItem())
 	if err != nil {
 		return Subject{}, fmt.Errorf("read the sign-in: %w", err)
+	}
+	if token.Equal(spent) {
+		return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in is no longer accepted"}
 	}
 	return Subject{Token: token, Type: idjag.TokenTypeRefreshToken, Identity: id}, nil
 }
@@ -87,45 +113,83 @@ func (p *Provider) renew(ctx context.Context, spent secret.Text) (Subject, error
 	if err != nil {
 		return Subject{}, p.at(stage.Renewal, err)
 	}
-	defer unlock()
 	id, err := p.Current() // again: somebody else may have renewed or signed out
-	if err != nil {
-		return Subject{}, err
-	}
-	if id.Expires.After(p.now().Add(margin)) {
-		if token, err := p.Vault.Get(ctx, p.idTokenItem()); err == nil && !token.Equal(spent) {
-			return Subject{Token: token, Type: idjag.TokenTypeIDToken, Identity: id, Renewed: true}, p.recheck(token)
+	if err == nil {
+		var s Subject
+		if s, err = p.stored(ctx, id, spent); err == nil {
+			s.Renewed = true
+			unlock()
+			return s, nil
 		}
 	}
-	party, err := p.Party(ctx)
-	if err != nil {
+	if err != errStale {
+		unlock()
 		return Subject{}, err
 	}
-	refresh, err := p.Vault.Get(ctx, p.refreshItem())
+	return p.begin(ctx, id, unlock)
+}
+
+// begin starts a renewal, whose end gives the lock back, and waits for it while
+// ctx lets it. The renewal itself goes on whatever happens to ctx: its answer may
+// hold the only refresh token that is still good (attack S30).
+func (p *Provider) begin(ctx context.Context, id state.Identity, unlock func()) (Subject, error) {
+	party, err := p.Party(ctx)
+	var refresh secret.Text
+	if err == nil {
+		if refresh, err = p.Vault.Get(ctx, p.refreshItem()); err != nil {
+			err = fmt.Errorf("read the sign-in: %w", err)
+		}
+	}
+	if d, ok := ctx.Deadline(); err == nil && ok && time.Until(d) < leastTime {
+		err = p.at(stage.Renewal, fmt.Errorf("too little time is left: %w", context.DeadlineExceeded))
+	}
 	if err != nil {
-		return Subject{}, fmt.Errorf("read the sign-in: %w", err)
+		unlock()
+		return Subject{}, err
 	}
-	// From here on a caller who loses patience must not lose the sign-in: the
-	// answer may hold the only valid refresh token.
-	deadline := p.now().Add(renewalTime)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+	type outcome struct {
+		s   Subject
+		err error
 	}
-	steady, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline.Sub(p.now()))
-	defer cancel()
-	s, err := p.refresh(steady, party, id, refresh)
-	return s, p.at(stage.Renewal, err)
+	done := make(chan outcome, 1)
+	p.renewals.Go(func() {
+		defer unlock()
+		s, err := p.refresh(context.WithoutCancel(ctx), party, id, refresh)
+		done <- outcome{s, p.at(stage.Renewal, err)}
+	})
+	select {
+	case o := <-done:
+		return o.s, o.err
+	case <-ctx.Done():
+		return Subject{}, p.at(stage.Renewal, ctx.Err())
+	}
+}
+
+// Settle waits for renewals whose callers have gone. A program that is about to
+// end calls it after it has given its answer: a renewal that dies with the
+// process can cost the sign-in.
+func (p *Provider) Settle(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		p.renewals.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, refresh secret.Text) (Subject, error) {
+	asking, cancel := context.WithTimeout(ctx, renewalTime)
+	defer cancel()
 	p.Net.Permit(wire.RefreshToken, refresh, wire.Endpoint(party.TokenEndpoint))
-	t, err := p.ask(ctx, party, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
+	t, err := p.ask(asking, party, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
+	ctx, cancel = context.WithTimeout(ctx, renewalTime) // a late answer is stored as carefully as an early one
+	defer cancel()
 	var refused *endpoint.Error
 	if errors.As(err, &refused) && refused.Code == "invalid_grant" {
 		return Subject{}, p.ended(ctx, id)
-	}
-	if err != nil {
-		return Subject{}, err
 	}
 	// First of all the rotated refresh token: without it the sign-in is lost.
 	if !t.refresh.IsZero() && !t.refresh.Equal(refresh) {
@@ -133,6 +197,9 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 			p.warn("the renewed sign-in could not be kept (%v); you may have to sign in again soon", err)
 		}
 		refresh = t.refresh
+	}
+	if err != nil {
+		return Subject{}, err
 	}
 	if t.id.IsZero() { // allowed by OpenID Connect Core section 12.2
 		if p.IdP.SubjectTokenOrDefault() == "id_token" {

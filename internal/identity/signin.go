@@ -25,7 +25,7 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 		return state.Identity{}, p.at(stage.Login, err)
 	}
 	defer unlock()
-	if id, ok := p.current(); ok && id.SignedIn.After(asked) && !id.Imported {
+	if id, ok := p.current(); ok && id.SignedIn.After(asked) && !id.Imported && !p.demanding() {
 		return id, nil
 	}
 	meta, err := p.Metadata(ctx)
@@ -48,6 +48,12 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 		return err
 	})
 	return id, p.at(stage.Login, err)
+}
+
+// demanding reports whether this sign-in is to be of a certain kind, so that one
+// that somebody else has just made need not do (rule T7).
+func (p *Provider) demanding() bool {
+	return p.MaxAge > 0 || p.IdP.Prompt != "" || len(p.IdP.ACRValues) > 0
 }
 
 // scopes are those of the configuration, or else what gives the person a name, if
@@ -98,33 +104,44 @@ func (p *Provider) spend(ctx context.Context, party Party, code signin.Code) (st
 // nothing but its shape, issuer, audience and times is checked.
 func (p *Provider) Import(ctx context.Context, raw secret.Text, skip bool) (state.Identity, error) {
 	id, err := p.verify(ctx, raw, expected{skipSignature: skip})
-	if err != nil {
-		return state.Identity{}, p.at(stage.Login, err)
+	if err == nil {
+		id.Imported = true
+		id, err = p.keep(ctx, id, tokens{id: raw})
 	}
-	id.Imported = true
-	id, err = p.keep(ctx, id, tokens{id: raw})
 	return id, p.at(stage.Login, err)
 }
 
 // keep stores a new sign-in: the secrets first, so that a state that speaks of
-// them is never without them.
+// them is never without them. It takes its turn with renewals, which would
+// otherwise write what they learnt of the sign-in before over this one.
 func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state.Identity, error) {
-	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
-	if err := p.Vault.Set(ctx, p.idTokenItem(), t.id); err != nil {
-		return id, fmt.Errorf("keep the sign-in: %w", err)
+	unlock, err := p.State.Lock(ctx, "renewal at "+p.IdP.Name)
+	if err != nil {
+		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
 	}
-	var err error
-	if id.Renewable {
+	defer unlock()
+	f, _ := p.State.Read()
+	before, had := f.Identities[p.IdP.Name]
+	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
+	err = p.Vault.Set(ctx, p.idTokenItem(), t.id)
+	if err == nil && id.Renewable {
 		err = p.Vault.Set(ctx, p.refreshItem(), t.refresh)
-	} else {
+	} else if err == nil {
 		err = p.Vault.Delete(ctx, p.refreshItem())
 	}
-	if err != nil {
-		return id, fmt.Errorf("keep the sign-in: %w", err)
+	if err == nil {
+		err = p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil })
 	}
-	err = p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil })
 	if err != nil {
-		return id, fmt.Errorf("keep the sign-in: %w", err)
+		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
+	}
+	if had && (before.Issuer != id.Issuer || before.ClientID != id.ClientID) {
+		// No record speaks of these any more: nobody else would delete them.
+		for _, item := range p.itemsOf(before) {
+			if err := p.Vault.Delete(ctx, item); err != nil {
+				p.warn("the sign-in before this one is still stored: %v", err)
+			}
+		}
 	}
 	return id, nil
 }
@@ -135,25 +152,25 @@ type tokens struct {
 	scopes              []string
 }
 
-func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (tokens, error) {
+// ask returns what could be read of the answer with an error about the rest: a
+// rotated refresh token must not be lost to a bad neighbour.
+func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tokens, err error) {
 	answer, err := endpoint.Post(ctx, p.Net.Client(), endpoint.Request{URL: party.TokenEndpoint, Form: form, Client: party.Client})
 	if err != nil {
 		return tokens{}, err
 	}
-	var t tokens
-	for name, dst := range map[string]*secret.Text{"id_token": &t.id, "access_token": &t.access, "refresh_token": &t.refresh} {
-		s, err := answer.Text(name)
-		if err != nil {
-			return tokens{}, fmt.Errorf("read the identity provider's answer: %w", err)
+	text := func(name string) string {
+		s, bad := answer.Text(name)
+		if bad != nil && err == nil {
+			err = fmt.Errorf("read the identity provider's answer: %w", bad)
 		}
-		*dst = secret.New(s)
+		return s
 	}
-	granted, err := answer.Text("scope")
-	if err != nil {
-		return tokens{}, fmt.Errorf("read the identity provider's answer: %w", err)
-	}
-	t.scopes = strings.Fields(granted)
-	return t, nil
+	t.refresh = secret.New(text("refresh_token"))
+	t.id = secret.New(text("id_token"))
+	t.access = secret.New(text("access_token"))
+	t.scopes = strings.Fields(text("scope"))
+	return t, err
 }
 
 // current is the sign-in on record, if it is one of this configuration's.

@@ -62,8 +62,12 @@ func (p *Provider) verify(ctx context.Context, raw secret.Text, want expected) (
 	if err != nil {
 		return state.Identity{}, &Untrusted{Rule: "T1", What: err.Error()}
 	}
-	if alg, _ := header.Text("alg"); !slices.Contains(algorithms, alg) {
+	alg, _ := header.Text("alg")
+	switch {
+	case !slices.Contains(algorithms, alg):
 		return state.Identity{}, &Untrusted{Rule: "T1", What: "its signature algorithm", Got: alg, Want: "a public-key signature"}
+	case header.Has("crit"): // RFC 7515 section 4.1.11: we understand no extension
+		return state.Identity{}, &Untrusted{Rule: "T1", What: "it demands an extension (crit) that nobody here knows"}
 	}
 	id, err := p.read(claims, want)
 	if err != nil {
@@ -73,10 +77,13 @@ func (p *Provider) verify(ctx context.Context, raw secret.Text, want expected) (
 		id.Unverified = true
 		return id, nil
 	}
-	return id, p.verifySignature(ctx, raw, want)
+	if err := p.verifySignature(ctx, raw, alg, want); err != nil {
+		return state.Identity{}, err
+	}
+	return id, nil
 }
 
-func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want expected) error { // T2
+func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, alg string, want expected) error { // T2
 	meta, err := p.Metadata(ctx)
 	if err != nil {
 		return err
@@ -84,14 +91,8 @@ func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want ex
 	if meta.JWKSURI == "" {
 		return &Untrusted{Rule: "T2", What: "the identity provider publishes no keys (jwks_uri)"}
 	}
-	algs := algorithms
-	if len(meta.IDTokenSigningAlgs) > 0 {
-		algs = nil
-		for _, a := range meta.IDTokenSigningAlgs {
-			if slices.Contains(algorithms, a) {
-				algs = append(algs, a)
-			}
-		}
+	if stated := meta.IDTokenSigningAlgs; len(stated) > 0 && !slices.Contains(stated, alg) {
+		return &Untrusted{Rule: "T1", What: "its signature algorithm", Got: alg, Want: strings.Join(stated, " ")}
 	}
 	client := *p.Net.Client()
 	keys := &keyFetch{next: client.Transport}
@@ -99,7 +100,7 @@ func (p *Provider) verifySignature(ctx context.Context, raw secret.Text, want ex
 	ctx = oidc.ClientContext(wire.OnBehalfOf(ctx, p.IdP.Issuer), &client)
 	verifier := oidc.NewVerifier(p.IdP.Issuer, oidc.NewRemoteKeySet(ctx, meta.JWKSURI), &oidc.Config{
 		ClientID:             p.IdP.IdPClientID,
-		SupportedSigningAlgs: algs,
+		SupportedSigningAlgs: []string{alg}, // go-oidc would read an empty list as RS256
 		Now:                  func() time.Time { return p.now().Add(-leeway) },
 	})
 	token, err := verifier.Verify(ctx, raw.Reveal())

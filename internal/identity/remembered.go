@@ -1,0 +1,46 @@
+package identity
+
+import (
+	"context"
+	"sync"
+)
+
+// remembered is a value that is asked for once. Whoever comes while it is being
+// asked for waits as long as its own context lets it, and asks itself if the one
+// before it failed or was canceled: nobody's impatience is another one's error.
+type remembered[T any] struct {
+	mu    sync.Mutex // never held while something can wait
+	known bool
+	value T
+	asked chan struct{} // not nil while somebody asks; closed after
+}
+
+func (r *remembered[T]) get(ctx context.Context, ask func() (T, error)) (T, error) {
+	r.mu.Lock()
+	for !r.known && r.asked != nil {
+		asked := r.asked
+		r.mu.Unlock()
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		}
+		r.mu.Lock()
+	}
+	defer r.mu.Unlock()
+	if r.known {
+		return r.value, nil
+	}
+	asked := make(chan struct{})
+	r.asked = asked
+	r.mu.Unlock()
+	value, err := ask()
+	r.mu.Lock()
+	close(asked)
+	r.asked = nil
+	if err == nil {
+		r.known, r.value = true, value
+	}
+	return value, err
+}
