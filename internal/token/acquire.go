@@ -61,6 +61,14 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	if len(t.Scopes) == 0 {
 		c.Token.Scopes = c.Grant.Scopes
 	}
+	if required := s.Server.OAuth.RequireScopes; lacks(c.Token.Scopes, required) {
+		err := &idjag.CheckError{Rule: "A5", What: "the scopes granted", Got: joined(c.Token.Scopes), Want: joined(required)}
+		return c, stage.At(stage.Redeem, c.Target.Parties, err)
+	}
+	if c.AS.TokenEndpointForeign { // attack S1: exact metadata, and yet worth a word
+		c.Token.Warnings = append(c.Token.Warnings, fmt.Sprintf("the authorization server %s has its token endpoint elsewhere: %s",
+			wire.Clean(c.Target.AS), wire.Clean(c.AS.TokenEndpoint)))
+	}
 	return c, nil
 }
 
@@ -87,7 +95,9 @@ func (s *Source) grant(ctx context.Context, a Ask) (Chain, clientauth.Client, er
 	if err := second.Wait(); err != nil {
 		return c, client, err
 	}
-	s.pin(ctx, c.Place)
+	if err := s.pin(ctx, c.Place); err != nil {
+		return c, client, err
+	}
 	return c, client, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -68,13 +67,13 @@ func (s *Source) lookup(ctx context.Context, id state.Identity, a Ask) (key, ent
 	}
 	plain, err := s.Vault.Open(ctx, k.name())
 	if err != nil {
-		if !errors.Is(err, vault.ErrNotFound) && s.Warn != nil {
-			s.Warn(fmt.Sprintf("the token cache cannot be read: %v", err))
+		if !errors.Is(err, vault.ErrNotFound) {
+			s.warn("the token cache cannot be read: %v", err)
 		}
 		return k, entry{}, false
 	}
 	var c sealed
-	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" {
+	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
 		return k, entry{}, false
 	}
 	return k, entry{obtained: c.Obtained, Token: Token{
@@ -84,23 +83,26 @@ func (s *Source) lookup(ctx context.Context, id state.Identity, a Ask) (key, ent
 }
 
 // store keeps a token. A token that was obtained but cannot be kept is handed out
-// all the same.
+// all the same. The record goes first, since what it does not name would outlive
+// the sign-out.
 func (s *Source) store(ctx context.Context, k key, t Token) {
 	plain, err := json.Marshal(sealed{
 		Key: k, AccessToken: t.AccessToken.Reveal(), Type: t.Type, Obtained: s.now(), Expires: t.Expires, Scopes: t.Scopes,
 	})
 	if err == nil {
+		err = s.update(ctx, func(r *state.Server) {
+			r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
+			if !slices.Contains(r.Sealed, k.name()) {
+				r.Sealed = append(r.Sealed, k.name())
+			}
+		})
+	}
+	if err == nil {
 		err = s.Vault.Seal(ctx, k.name(), plain)
 	}
-	if err != nil && s.Warn != nil {
-		s.Warn(fmt.Sprintf("the token could not be kept for the next time: %v", err))
+	if err != nil {
+		s.warn("the token could not be kept for the next time: %v", err)
 	}
-	s.update(ctx, func(r *state.Server) {
-		r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
-		if !slices.Contains(r.Sealed, k.name()) {
-			r.Sealed = append(r.Sealed, k.name())
-		}
-	})
 }
 
 // Discard drops every cached token of a server, by its record.
@@ -110,4 +112,32 @@ func Discard(v *vault.Vault, r state.Server) error {
 		errs = append(errs, v.Discard(name))
 	}
 	return errors.Join(errs...)
+}
+
+// Drop discards the cached tokens of a server and says so in its record. It waits
+// for whoever is getting one: after a sign-out, which comes first, nothing is
+// stored any more.
+func Drop(ctx context.Context, d *state.Dir, v *vault.Vault, serverURL string) error {
+	unlock, err := d.Lock(ctx, lockName(serverURL))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, _ := d.Read()
+	if err := Discard(v, f.Servers[serverURL]); err != nil {
+		return err
+	}
+	return d.Update(ctx, func(f *state.File) error {
+		if r, ok := f.Servers[serverURL]; ok {
+			r.Sealed, r.Expires, r.Scopes, r.LastError = nil, time.Time{}, nil, nil
+			f.Servers[serverURL] = r
+		}
+		return nil
+	})
+}
+
+// lacks reports whether a token was had without a scope that the configuration
+// has come to require.
+func lacks(have, required []string) bool {
+	return slices.ContainsFunc(required, func(s string) bool { return !slices.Contains(have, s) })
 }

@@ -128,23 +128,39 @@ func wanted(r discover.Resource) []string {
 }
 
 // pin remembers the authorization server on first use (DESIGN, "What must never
-// happen" 3). A pin is never moved here: see Trust.
-func (s *Source) pin(ctx context.Context, p Place) {
+// happen" 3). A pin is never moved here: see Trust. Whoever comes second with
+// another authorization server is told so, however close behind.
+func (s *Source) pin(ctx context.Context, p Place) error {
 	r := s.record()
 	if r.Resource == p.Resource && r.Issuer == p.AS {
-		return
+		return nil
 	}
-	s.update(ctx, func(r *state.Server) {
-		r.Resource, r.ResourceMatch = p.Resource, p.Match
+	pinned := p.AS
+	err := s.update(ctx, func(r *state.Server) {
 		if r.Issuer != p.AS && (r.Issuer == "" || s.Server.OAuth.Issuer != "") {
 			r.Issuer, r.Pinned = p.AS, s.now()
 		}
+		if pinned = r.Issuer; pinned == p.AS {
+			r.Resource, r.ResourceMatch = p.Resource, p.Match
+		}
 	})
+	if err != nil {
+		s.warn("the server's authorization server could not be remembered: %v", err)
+	}
+	if pinned != p.AS {
+		return &Changed{Server: s.Server.Name, Pinned: pinned, Now: []string{p.AS}}
+	}
+	return nil
 }
 
 // Trust pins the server to the authorization server that it names now, after a
 // person has agreed, and forgets the tokens of the one before.
 func (s *Source) Trust(ctx context.Context, p Place) error {
+	unlock, err := s.State.Lock(ctx, lockName(s.Server.URL))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := Discard(s.Vault, s.record()); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ package token
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -73,14 +74,18 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	if ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
-	unlock, err := s.State.Lock(ctx, "token for "+s.Server.URL)
+	unlock, err := s.State.Lock(ctx, lockName(s.Server.URL))
 	if err != nil {
 		return s.orElse(cached, ok, a, stage.At(stage.Exchange, s.parties(), err))
 	}
 	defer unlock()
-	// Again: the one who held the lock may have brought it.
+	// Again: the one who held the lock may have brought it, and somebody else may
+	// have signed in (attack S31).
+	if id, err = s.Provider.Known(); err != nil {
+		return Token{}, err
+	}
 	key, cached, ok = s.lookup(ctx, id, a)
-	if ok && s.good(cached, a) && (!a.Fresh || cached.obtained.After(asked)) {
+	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
 	chain, err := s.Acquire(ctx, a)
@@ -88,8 +93,25 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 		s.recordFailure(ctx, err)
 		return s.orElse(cached, ok, a, err)
 	}
-	s.store(ctx, key.at(chain), chain.Token)
+	// Not after a sign-out, which has to find everything there is, nor under the
+	// name of a person who was signed in before.
+	if now, err := s.Provider.Known(); err == nil && sameSignIn(now, id) {
+		s.store(ctx, key.at(chain), chain.Token)
+	}
 	return chain.Token, nil
+}
+
+// lockName is that of the lock under which a server's tokens are had and dropped.
+func lockName(serverURL string) string { return "token for " + serverURL }
+
+func sameSignIn(a, b state.Identity) bool {
+	return a.Issuer == b.Issuer && a.Subject == b.Subject && a.SignedIn.Equal(b.SignedIn)
+}
+
+// brought reports whether a token came while its caller waited. A newer one cannot
+// be had: if it does not last as long as was asked for, none does.
+func (s *Source) brought(c entry, asked time.Time) bool {
+	return c.obtained.After(asked) && c.Expires.After(s.now())
 }
 
 // orElse serves a token that has not expired yet when only the weather is bad.
@@ -112,13 +134,19 @@ func (s *Source) good(c entry, a Ask) bool {
 	return c.Expires.Sub(s.now()) > max(margin, a.MinTTL)
 }
 
+// webPage is how package endpoint calls one.
+const webPage = "a web page"
+
 func temporary(err error) bool {
 	var e *endpoint.Error
 	var st *discover.StatusError
 	var busy *state.Busy
+	var page *discover.Malformed
 	switch {
 	case errors.As(err, &e):
-		return e.Temporary()
+		return e.Temporary() || e.Strange == webPage // a hotel's or a proxy's, in place of an answer
+	case errors.As(err, &page):
+		return page.WebPage
 	case errors.As(err, &st):
 		return st.Status >= 500 || st.Status == 429
 	case errors.As(err, &busy), errors.Is(err, context.DeadlineExceeded):
@@ -165,23 +193,28 @@ func (s *Source) recordFailure(ctx context.Context, err error) {
 	if errors.As(err, &e) {
 		failure.Code = wire.Clean(e.Code)
 	}
-	s.update(ctx, func(r *state.Server) { r.LastError = failure })
+	if err := s.update(ctx, func(r *state.Server) { r.LastError = failure }); err != nil {
+		s.warn("%v", err)
+	}
 }
 
 // update changes the server's record. That it fails is no reason to withhold a
 // token, and a deadline that has passed is no reason not to try.
-func (s *Source) update(ctx context.Context, change func(*state.Server)) {
+func (s *Source) update(ctx context.Context, change func(*state.Server)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	err := s.State.Update(ctx, func(f *state.File) error {
+	return s.State.Update(ctx, func(f *state.File) error {
 		r := f.Servers[s.Server.URL]
 		r.URL = s.Server.URL
 		change(&r)
 		f.Servers[s.Server.URL] = r
 		return nil
 	})
-	if err != nil && s.Warn != nil {
-		s.Warn(err.Error())
+}
+
+func (s *Source) warn(format string, args ...any) {
+	if s.Warn != nil {
+		s.Warn(fmt.Sprintf(format, args...))
 	}
 }
 
