@@ -62,30 +62,30 @@ func (n *Net) Configured(rawURL string) {
 	}
 }
 
-// route judges the host of a request and picks the connections it may use.
-func (n *Net) route(req *http.Request) (*http.Transport, error) {
+// route judges the host of a request and says which addresses it may come to.
+func (n *Net) route(req *http.Request) (reach, error) {
 	u, host := req.URL, hostOf(req.URL)
 	addr, err := netip.ParseAddr(host)
 	literal := err == nil
 	local := host == "localhost" || literal && classOf(addr) == loopback
 	switch {
 	case originOf(u) == "" || host == "":
-		return nil, &Blocked{Host: u.Host, Reason: "not an http or https URL"}
+		return 0, &Blocked{Host: u.Host, Reason: "not an http or https URL"}
 	case !literal && !isName(host):
-		return nil, &Blocked{Host: u.Host, Reason: "not a host name"}
+		return 0, &Blocked{Host: u.Host, Reason: "not a host name"}
 	case u.Scheme == "http" && !local:
-		return nil, &Blocked{Host: u.Host, Reason: "plain http is for loopback only"}
+		return 0, &Blocked{Host: u.Host, Reason: "plain http is for loopback only"}
 	}
 	proxied := false
 	if !local { // a proxy's loopback is not ours
 		proxy, err := n.proxyFor(req)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		proxied = proxy != nil
 	}
 	if proxied && !literal {
-		return n.pools[viaProxy], nil
+		return viaProxy, nil
 	}
 	r := n.reachOf(req.Context(), host)
 	if host == "localhost" {
@@ -93,13 +93,13 @@ func (n *Net) route(req *http.Request) (*http.Transport, error) {
 	}
 	if literal || local {
 		if err := judge(host, addr, r); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 	if proxied {
 		r = viaProxy
 	}
-	return n.pools[r], nil
+	return r, nil
 }
 
 func (n *Net) reachOf(ctx context.Context, host string) reach {

@@ -81,6 +81,8 @@ type Net struct {
 	table table
 	pools [reaches]*http.Transport
 
+	streams [reaches]*http.Transport // of Streaming
+
 	mu      sync.Mutex
 	servers map[string]class // configured hosts, and where they were found to be
 }
@@ -100,7 +102,7 @@ func New(opt Options) (*Net, error) {
 	}
 	n := &Net{opt: opt.withDefaults(), roots: newRoots(extra), servers: map[string]class{}}
 	for r := range n.pools {
-		n.pools[r] = n.pool(reach(r))
+		n.pools[r], n.streams[r] = n.pool(reach(r)), n.stream(reach(r))
 	}
 	return n, nil
 }
@@ -109,7 +111,7 @@ func New(opt Options) (*Net, error) {
 // and the redirect rules, since all of them sit in its transport.
 func (n *Net) Client() *http.Client {
 	return &http.Client{
-		Transport:     &transport{net: n, maxBody: n.opt.MaxBody},
+		Transport:     &transport{net: n, pools: &n.pools, maxBody: n.opt.MaxBody},
 		CheckRedirect: checkRedirect,
 		Timeout:       n.opt.Timeout,
 	}
@@ -117,7 +119,8 @@ func (n *Net) Client() *http.Client {
 
 // CloseIdle closes connections that nobody uses.
 func (n *Net) CloseIdle() {
-	for _, p := range n.pools {
-		p.CloseIdleConnections()
+	for r := range n.pools {
+		n.pools[r].CloseIdleConnections()
+		n.streams[r].CloseIdleConnections()
 	}
 }

@@ -14,6 +14,7 @@ import (
 // redirect rules, the guard, and then a pool of connections.
 type transport struct {
 	net     *Net
+	pools   *[reaches]*http.Transport
 	maxBody int64 // 0 means no bound, for streams
 }
 
@@ -34,9 +35,9 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		err = checkHop(req)
 	}
-	var pool *http.Transport
+	var r reach
 	if err == nil {
-		pool, err = t.net.route(out)
+		r, err = t.net.route(out)
 	}
 	if err != nil {
 		if req.Body != nil {
@@ -45,7 +46,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.net.roots.start()
-	resp, err := pool.RoundTrip(out)
+	resp, err := t.pools[r].RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
