@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -42,42 +41,45 @@ type expectation struct {
 	issRequired   bool
 }
 
-// answer is a person's return. show ends the wait of the browser tab.
+// answer is a person's return. show ends the wait of the browser tab, and its own
+// when the page has left.
 type answer struct {
 	code secret.Text
 	err  error
 	show func(ok bool)
 }
 
+// pageTime is how long a page may take to leave.
+const pageTime = 2 * time.Second
+
 // listen binds before any browser is opened, so that the port cannot be taken in
 // between (attack S11). For "localhost" both address families are bound, since
 // the browser picks one.
-func listen(host string, port int) (*loopback, error) {
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	l := &loopback{answers: make(chan answer, 1)}
-	for _, addr := range map[string][]string{"127.0.0.1": {"127.0.0.1"}, "[::1]": {"::1"}, "localhost": {"127.0.0.1", "::1"}}[host] {
-		ln, err := net.Listen("tcp", net.JoinHostPort(addr, strconv.Itoa(port)))
-		if err != nil {
-			if addr == "::1" && l.listeners != nil && !errors.Is(err, syscall.EADDRINUSE) {
-				continue // a machine without IPv6
-			}
-			l.close()
-			if port != 0 && errors.Is(err, syscall.EADDRINUSE) {
-				return nil, &PortBusy{Port: port}
-			}
-			return nil, fmt.Errorf("listen for the sign-in: %w", err)
-		}
-		l.listeners = append(l.listeners, ln)
-		port = ln.Addr().(*net.TCPAddr).Port
-	}
-	if l.listeners == nil {
+func listen(ctx context.Context, host string, port int) (*loopback, error) {
+	addrs := map[string][]string{"": {"127.0.0.1"}, "127.0.0.1": {"127.0.0.1"}, "[::1]": {"::1"}, "localhost": {"127.0.0.1", "::1"}}[host]
+	if addrs == nil {
 		return nil, fmt.Errorf("listen for the sign-in: %q is not a loopback name", host)
 	}
-	p := strconv.Itoa(port)
-	l.hosts = map[string]bool{"127.0.0.1:" + p: true, "[::1]:" + p: true, "localhost:" + p: true}
-	l.redirectURI = "http://" + host + ":" + p + callbackPath
+	if host == "" {
+		host = addrs[0]
+	}
+	listeners, err := bind(ctx, addrs, port)
+	for try := 1; port == 0 && errors.Is(err, portTaken) && try < 5; try++ {
+		listeners, err = bind(ctx, addrs, port) // the free port of one family was not free in the other
+	}
+	switch {
+	case port != 0 && errors.Is(err, portTaken):
+		return nil, &PortBusy{Port: port}
+	case err != nil:
+		return nil, fmt.Errorf("listen for the sign-in: %w", err)
+	}
+	p := strconv.Itoa(listeners[0].Addr().(*net.TCPAddr).Port)
+	l := &loopback{
+		listeners:   listeners,
+		hosts:       map[string]bool{"127.0.0.1:" + p: true, "[::1]:" + p: true, "localhost:" + p: true},
+		redirectURI: "http://" + host + ":" + p + callbackPath,
+		answers:     make(chan answer, 1),
+	}
 	l.server = &http.Server{
 		Handler:           l,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -85,6 +87,26 @@ func listen(host string, port int) (*loopback, error) {
 		ErrorLog:          log.New(discard{}, "", 0),
 	}
 	return l, nil
+}
+
+// bind listens at every address, all at one port.
+func bind(ctx context.Context, addrs []string, port int) (listeners []net.Listener, err error) {
+	config := net.ListenConfig{Control: exclusive}
+	for _, addr := range addrs {
+		ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(addr, strconv.Itoa(port)))
+		if err != nil {
+			if addr == "::1" && listeners != nil && !errors.Is(err, portTaken) {
+				continue // a machine without IPv6
+			}
+			for _, ln := range listeners {
+				ln.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, ln)
+		port = ln.Addr().(*net.TCPAddr).Port
+	}
+	return listeners, nil
 }
 
 type discard struct{}
@@ -100,21 +122,17 @@ func (l *loopback) serve() {
 	l.server.Serve(l.listeners[0])
 }
 
-// close lets the last page reach the browser.
+// close ends everything at once. It does not wait for connections that say
+// nothing: browsers open some in advance.
 func (l *loopback) close() {
-	if l.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		if l.server.Shutdown(ctx) != nil {
-			l.server.Close()
-		}
-	}
+	l.server.Close()
 	for _, ln := range l.listeners {
 		ln.Close()
 	}
 }
 
 func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head(w.Header())
 	switch {
 	case !l.hosts[r.Host]:
 		http.Error(w, "wrong host", http.StatusMisdirectedRequest)
@@ -122,7 +140,7 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path != callbackPath:
 		http.NotFound(w, r)
 		return
-	case r.Method != http.MethodGet:
+	case r.Method != http.MethodGet: // a HEAD of whoever looks at links before people do must not count
 		w.Header().Set("Allow", http.MethodGet)
 		http.Error(w, "wrong method", http.StatusMethodNotAllowed)
 		return
@@ -132,8 +150,15 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writePage(w, http.StatusBadRequest, pageStale)
 		return
 	}
-	outcome := make(chan bool, 1)
-	a.show = func(ok bool) { outcome <- ok }
+	outcome, left := make(chan bool, 1), make(chan struct{})
+	defer close(left)
+	a.show = func(ok bool) {
+		outcome <- ok
+		select {
+		case <-left:
+		case <-time.After(pageTime):
+		}
+	}
 	l.answers <- a
 	select {
 	case ok := <-outcome:
@@ -142,8 +167,7 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} else {
 			writePage(w, http.StatusForbidden, pageRefused)
 		}
-		// The tab's connection is not kept for a listener that is going away.
-	case <-r.Context().Done():
+	case <-r.Context().Done(): // the tab was closed; the sign-in goes on
 	}
 }
 
@@ -159,7 +183,7 @@ func (e expectation) judge(rawQuery string) (a answer, mine bool) {
 			return answer{}, false
 		}
 	}
-	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(e.state)) != 1 {
+	if e.state == "" || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(e.state)) != 1 {
 		return answer{}, false
 	}
 	// The issuer first: when it is wrong nothing else may be acted on (5.2).

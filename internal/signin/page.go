@@ -3,7 +3,9 @@ package signin
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -50,16 +52,24 @@ func (p page) html() string {
 `)
 }
 
-func writePage(w http.ResponseWriter, status int, p page) {
+// head is that of every answer: none may be kept, framed or run, or tell another
+// site where it came from, which holds the code (attack S13).
+func head(h http.Header) {
 	sum := sha256.Sum256([]byte(style))
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Connection", "close")
+	h.Set("Connection", "close") // the listener is about to go away
+}
+
+// writePage sends a page whole, so that it has left when this returns.
+func writePage(w http.ResponseWriter, status int, p page) {
+	text := p.html()
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	w.Write([]byte(p.html()))
+	io.WriteString(w, text)
+	http.NewResponseController(w).Flush()
 }

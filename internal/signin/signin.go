@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -70,7 +71,7 @@ func (e *Forged) Error() string { return "the answer to the sign-in was not trus
 // or the context's. Answers that do not belong to this sign-in are turned away
 // and waited past, so that no web site can end it (attack S12).
 func Browser(ctx context.Context, r Request, open func(ctx context.Context, address string) error, finish func(context.Context, Code) error) error {
-	l, err := listen(r.RedirectHost, r.RedirectPort)
+	l, err := listen(ctx, r.RedirectHost, r.RedirectPort)
 	if err != nil {
 		return err
 	}
@@ -94,6 +95,11 @@ func Browser(ctx context.Context, r Request, open func(ctx context.Context, addr
 	}
 	select {
 	case <-ctx.Done():
+		select { // too late, and somebody looks at the tab
+		case a := <-l.answers:
+			a.show(false)
+		default:
+		}
 		return fmt.Errorf("wait for the sign-in: %w", ctx.Err())
 	case a := <-l.answers:
 		if a.err == nil {
@@ -107,8 +113,9 @@ func Browser(ctx context.Context, r Request, open func(ctx context.Context, addr
 
 // address is the authorization request (OpenID Connect Core section 3.1.2.1).
 func (r Request) address(code Code, state string) (string, error) {
-	if u, err := url.Parse(r.AuthorizationEndpoint); err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", errors.New("the identity provider's authorization endpoint is not a web address") // attack S14
+	u, err := url.Parse(r.AuthorizationEndpoint)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(r.AuthorizationEndpoint, "#") || (u.Scheme != "https" && !isLoopback(u)) {
+		return "", errors.New("the identity provider's authorization endpoint is not an https address") // attack S14
 	}
 	scopes := r.Scopes
 	if !strings.Contains(" "+strings.Join(scopes, " ")+" ", " openid ") {
@@ -116,7 +123,7 @@ func (r Request) address(code Code, state string) (string, error) {
 	}
 	config := oauth2.Config{
 		ClientID:    r.IdPClientID,
-		Endpoint:    oauth2.Endpoint{AuthURL: r.AuthorizationEndpoint},
+		Endpoint:    oauth2.Endpoint{AuthURL: u.String()},
 		RedirectURL: code.RedirectURI,
 		Scopes:      scopes,
 	}
@@ -132,6 +139,12 @@ func (r Request) address(code Code, state string) (string, error) {
 		}
 	}
 	return config.AuthCodeURL(state, options...), nil
+}
+
+// isLoopback: plain http is for loopback only (attack S9).
+func isLoopback(u *url.URL) bool {
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
 }
 
 func seconds(d time.Duration) string {
