@@ -30,6 +30,8 @@
 //	  vault/                secrets at rest: OS keychain, sealed files
 //	  state/                what is not secret, written atomically; locks between processes
 //	  config/               flags, variables and file resolved once, each value knowing its source
+//	  ownfile/              files of the person's own: who else could have written them, and replacing them whole
+//	  jsonedit/             JSON with comments, changed in its text
 //	  wire/                 the one HTTP client: which secret may go where, address guard, limits; the sanitiser
 //	  strictjson/           one JSON object written by a stranger: exact names, each once
 //	  company/              the practice company on loopback: identity provider, authorization servers, MCP servers

@@ -30,7 +30,9 @@ var imports = []struct {
 	{"internal/wire", []string{"pkg/secret"}},
 	{"internal/state", []string{flock, sys}},
 	{"internal/vault", []string{"internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
-	{"internal/config", []string{"pkg/secret", "github.com/tailscale/hujson", flock}},
+	{"internal/ownfile", nil},
+	{"internal/jsonedit", []string{hujson}},
+	{"internal/config", []string{"pkg/secret", "internal/ownfile", "internal/jsonedit", hujson, flock}},
 
 	// The stages, in the order of the flow.
 	{"internal/signin", []string{"pkg/secret", "internal/stage", "golang.org/x/oauth2"}},
@@ -50,7 +52,7 @@ var imports = []struct {
 
 // base is what every stage after the sign-in may use.
 var base = []string{"pkg/secret", "pkg/clientauth", "pkg/endpoint", "pkg/discover", "pkg/idjag", "internal/strictjson",
-	"internal/stage", "internal/wire", "internal/state", "internal/vault", "internal/config"}
+	"internal/stage", "internal/wire", "internal/state", "internal/vault", "internal/ownfile", "internal/config"}
 
 // The modules that more than one rule names.
 const (
@@ -61,6 +63,7 @@ const (
 	keyring = "github.com/zalando/go-keyring"
 	browser = "github.com/pkg/browser"
 	flock   = "github.com/gofrs/flock"
+	hujson  = "github.com/tailscale/hujson"
 	sys     = "golang.org/x/sys"
 )
 

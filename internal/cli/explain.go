@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/signin"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
@@ -100,7 +101,7 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "no_idp", "mcpauth login --issuer https://your-company.example --client-id ID")
 	case isAny[*config.UnknownIdP](err), isAny[*config.AmbiguousIdP](err):
 		return r.is(exitUsage, "unknown_idp", "mcpauth status")
-	case isAny[*config.Error](err), isAny[*config.UnsafeFile](err):
+	case isAny[*config.Error](err), isAny[*ownfile.Unsafe](err):
 		return r.is(exitUsage, "configuration")
 	case errors.As(err, &changed):
 		if changed.ByConfig {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -31,14 +32,14 @@ func (a Auth) HasSecret() bool { return a.SecretFile != "" || len(a.SecretComman
 
 // Secret reads the client secret from the file or the program that the user
 // named. One newline at its end does not count. A file of the user's own must
-// be for the user's eyes only; see readSecret. The program gets no input, no
+// be for the user's eyes only; see ownfile.ReadSecret. The program gets no input, no
 // shell and ten seconds, and only its standard output counts.
 func (a Auth) Secret(ctx context.Context) (secret.Text, error) {
 	var data []byte
 	var err error
 	switch {
 	case a.SecretFile != "":
-		data, err = readSecret(a.SecretFile, maxSecret)
+		data, err = ownfile.ReadSecret(a.SecretFile, maxSecret)
 	case len(a.SecretCommand) > 0:
 		data, err = runSecret(ctx, a.SecretCommand)
 	default:
@@ -62,7 +63,7 @@ func (a Auth) Key() (secret.Text, error) {
 	if a.KeyFile == "" {
 		return secret.Text{}, ErrNoKey
 	}
-	data, err := readSecret(a.KeyFile, maxSecret)
+	data, err := ownfile.ReadSecret(a.KeyFile, maxSecret)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("read the client key: %w", err)
 	}

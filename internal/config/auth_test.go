@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 func TestSecretFile(t *testing.T) {
@@ -55,7 +57,7 @@ func TestSecretFileModes(t *testing.T) {
 		write(t, path, "s", mode)
 		_, err := Auth{SecretFile: path}.Secret(t.Context())
 		_, keyErr := Auth{KeyFile: path}.Key()
-		var unsafe *UnsafeFile
+		var unsafe *ownfile.Unsafe
 		if refused := errors.As(err, &unsafe); refused != (mode&0o022 != 0) || refused != errors.As(keyErr, &unsafe) {
 			t.Errorf("mode %o: %v, %v", mode, err, keyErr)
 		}

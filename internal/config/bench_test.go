@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"testing"
+
+	"github.com/mcpauth/mcpauth/internal/jsonedit"
 )
 
 // Every token call pays for Load.
@@ -17,7 +19,7 @@ func BenchmarkLoad(b *testing.B) {
 			for i := range servers {
 				text += fmt.Sprintf("\n\"s%d\": {\"url\": \"https://s%d.example/mcp\", \"oauth\": {\"clientId\": \"c\", \"scopes\": [\"read\"]}},", i, i)
 			}
-			if err := Edit(b.Context(), p.Config, func(d *Doc) error { d.src = []byte(text + "}}"); return nil }); err != nil {
+			if err := Edit(b.Context(), p.Config, func(d *Doc) error { d.text = jsonedit.New([]byte(text + "}}")); return nil }); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {

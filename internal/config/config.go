@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 // maxFile bounds the configuration file. Real ones have a few kilobytes.
@@ -64,7 +66,7 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 		return nil, fmt.Errorf("find the configuration: %w", err)
 	}
 	c := &Config{Path: path, state: paths.State}
-	src, err := readOwn(path, maxFile)
+	src, _, err := ownfile.Read(path, maxFile)
 	switch {
 	case err == nil:
 		c.Found = true

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
+
+	"github.com/mcpauth/mcpauth/internal/jsonedit"
 )
 
 // Error is a mistake in a setting. It never contains the value, which might be
@@ -67,7 +69,7 @@ func (d *decoder) parse() (hujson.Value, error) {
 	if bytes.Count(d.src, []byte("["))+bytes.Count(d.src, []byte("{")) > maxBrackets {
 		return hujson.Value{}, &Error{d.path, fmt.Sprintf("more than %d objects and lists", maxBrackets)}
 	}
-	root, err := parse(d.src)
+	root, err := jsonedit.Parse(d.src)
 	if err == nil {
 		return root, nil
 	}
@@ -84,18 +86,6 @@ func (d *decoder) parse() (hujson.Value, error) {
 		why = "invalid literal"
 	}
 	return hujson.Value{}, d.fail(d.offsetOf(line, column), why)
-}
-
-// parse is hujson.Parse, but a last line comment needs no newline, and a file
-// that holds nothing is an empty object.
-func parse(src []byte) (hujson.Value, error) {
-	root, err := hujson.Parse(append(bytes.Clone(src), '\n'))
-	if err != nil {
-		if empty, emptyErr := hujson.Parse(append(bytes.Clone(src), "\n{}"...)); emptyErr == nil {
-			return empty, nil
-		}
-	}
-	return root, err
 }
 
 func (d *decoder) value(key string, v hujson.Value, into reflect.Value) error {

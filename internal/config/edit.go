@@ -3,14 +3,14 @@ package config
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 // fresh is what a new file starts with.
@@ -56,44 +56,26 @@ func edit(ctx context.Context, path string, change func(*Doc) error) error {
 
 // editOnce reports false when the file changed under its hands.
 func editOnce(path string, change func(*Doc) error) (done bool, err error) {
-	target, before, mode, err := readTarget(path)
+	target, before, mode, err := ownfile.ReadTarget(path, maxFile)
 	if err != nil {
 		return false, err
 	}
 	doc := newDoc(path, before)
-	if _, err := fileLayer(path, doc.src); err != nil {
+	if _, err := fileLayer(path, doc.text.Bytes()); err != nil {
 		return false, err
 	}
 	if err := change(doc); err != nil {
 		return false, err
 	}
-	if _, err := fileLayer(path, doc.src); err != nil {
+	if _, err := fileLayer(path, doc.text.Bytes()); err != nil {
 		return false, fmt.Errorf("the result would not load, nothing was changed: %w", err)
 	}
-	if before != nil && bytes.Equal(doc.src, before) {
+	if before != nil && bytes.Equal(doc.text.Bytes(), before) {
 		return true, nil
 	}
-	_, now, _, err := readTarget(path)
+	_, now, _, err := ownfile.ReadTarget(path, maxFile)
 	if err != nil || !bytes.Equal(now, before) || (now == nil) != (before == nil) {
 		return false, err
 	}
-	return true, replaceFile(target, doc.src, mode)
-}
-
-// readTarget follows links. A file that is not there has nil content.
-func readTarget(path string) (target string, src []byte, mode os.FileMode, err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return path, nil, 0o600, nil
-	}
-	if target, err = filepath.EvalSymlinks(path); err != nil {
-		return "", nil, 0, err
-	}
-	src, info, err := readFile(target, maxFile)
-	if err != nil {
-		return "", nil, 0, err
-	}
-	if src == nil {
-		src = []byte{}
-	}
-	return target, src, info.Mode().Perm(), nil
+	return true, ownfile.Replace(target, doc.text.Bytes(), mode)
 }

@@ -38,7 +38,7 @@ func TestEdit(t *testing.T) {
   }
 }
 `},
-		{"empty file", addWiki, "", "\n{\n  \"mcpServers\": {\n    " + member + "\n  }\n}\n"},
+		{"empty file", addWiki, "", "{\n  \"mcpServers\": {\n    " + member + "\n  }\n}\n"},
 		{"only comments", addWiki, "// mine", "// mine\n{\n  \"mcpServers\": {\n    " + member + "\n  }\n}\n"},
 		{"empty object inside comments", addWiki, "{ // here\n  /* and here */\n} // there", "{ // here\n  /* and here */\n  \"mcpServers\": {\n    " + member + "\n  }\n} // there"},
 		{"after a sibling, no trailing comma", addWiki,

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/tailscale/hujson"
+
+	"github.com/mcpauth/mcpauth/internal/jsonedit"
 )
 
 func seed(f *testing.F) {
@@ -54,9 +56,9 @@ func FuzzLoad(f *testing.F) {
 		if err := d.SetServer("fuzz.er", wiki()); err != nil {
 			t.Fatalf("add to %q: %v", text, err)
 		}
-		after, err := fileLayer("c", d.src)
+		after, err := fileLayer("c", d.text.Bytes())
 		if err != nil {
-			t.Fatalf("%q became %q: %v", text, d.src, err)
+			t.Fatalf("%q became %q: %v", text, d.text.Bytes(), err)
 		}
 		want := wiki()
 		want.Name = "fuzz.er"
@@ -66,7 +68,7 @@ func FuzzLoad(f *testing.F) {
 		delete(before.file.Servers, "fuzz.er")
 		delete(after.file.Servers, "fuzz.er")
 		if diff := same(before.file, after.file); diff != "" {
-			t.Errorf("%q became %q (-before +after):\n%s", text, d.src, diff)
+			t.Errorf("%q became %q (-before +after):\n%s", text, d.text.Bytes(), diff)
 		}
 	})
 }
@@ -109,44 +111,44 @@ func TestEditAnyLayout(t *testing.T) {
 
 func editEverything(t *testing.T, text []byte, before layer) {
 	d := newDoc("c", bytes.Clone(text))
-	start := bytes.Clone(d.src)
+	start := bytes.Clone(d.text.Bytes())
 	if before.file.Servers["fuzz.er"].URL == "" {
 		if err := d.SetServer("fuzz.er", wiki()); err != nil {
 			t.Fatal(err)
 		}
-		if !subsequence(start, d.src) {
-			t.Fatalf("adding to %q lost something: %q", start, d.src)
+		if !subsequence(start, d.text.Bytes()) {
+			t.Fatalf("adding to %q lost something: %q", start, d.text.Bytes())
 		}
-		if diff := cmp.Diff(comments(t, start), comments(t, d.src)); diff != "" {
+		if diff := cmp.Diff(comments(t, start), comments(t, d.text.Bytes())); diff != "" {
 			t.Fatalf("adding to %q changed comments:\n%s", start, diff)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(before.file.Servers)) {
-		d := Doc{"c", bytes.Clone(start)}
-		root, _ := parse(start)
-		old := member(member(&root, "mcpServers"), name)
+		d := newDoc("c", start)
+		root, _ := jsonedit.Parse(start)
+		old := jsonedit.Member(jsonedit.Member(&root, "mcpServers"), name)
 		if err := d.SetServer(name, wiki()); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.HasPrefix(d.src, start[:old.StartOffset]) || !bytes.HasSuffix(d.src, start[old.EndOffset:]) {
-			t.Fatalf("changing %q in %q touched more: %q", name, start, d.src)
+		if !bytes.HasPrefix(d.text.Bytes(), start[:old.StartOffset]) || !bytes.HasSuffix(d.text.Bytes(), start[old.EndOffset:]) {
+			t.Fatalf("changing %q in %q touched more: %q", name, start, d.text.Bytes())
 		}
-		changed, err := fileLayer("c", d.src)
+		changed, err := fileLayer("c", d.text.Bytes())
 		want := wiki()
 		want.Name = name
 		if diff := cmp.Diff(want, changed.file.Servers[name]); err != nil || diff != "" {
-			t.Fatalf("changing %q in %q gave %q: %v\n%s", name, start, d.src, err, diff)
+			t.Fatalf("changing %q in %q gave %q: %v\n%s", name, start, d.text.Bytes(), err, diff)
 		}
-		d = Doc{"c", bytes.Clone(start)}
+		d = newDoc("c", start)
 		if err := d.RemoveServer(name); err != nil {
 			t.Fatal(err)
 		}
-		if !subsequence(d.src, start) {
-			t.Fatalf("removing %q from %q added something: %q", name, start, d.src)
+		if !subsequence(d.text.Bytes(), start) {
+			t.Fatalf("removing %q from %q added something: %q", name, start, d.text.Bytes())
 		}
-		after, err := fileLayer("c", d.src)
+		after, err := fileLayer("c", d.text.Bytes())
 		if err != nil {
-			t.Fatalf("%q without %q is %q: %v", start, name, d.src, err)
+			t.Fatalf("%q without %q is %q: %v", start, name, d.text.Bytes(), err)
 		}
 		rest := maps.Clone(before.file.Servers)
 		delete(rest, name)
@@ -155,15 +157,15 @@ func editEverything(t *testing.T, text []byte, before layer) {
 		}
 		// Cut the member out by hand, with what stands before its comma.
 		bare := slices.Concat(start[:nameStart(&root, name)], []byte(`"x":1`), start[old.EndOffset+len(old.AfterExtra):])
-		if diff := cmp.Diff(comments(t, bare), comments(t, d.src)); diff != "" {
+		if diff := cmp.Diff(comments(t, bare), comments(t, d.text.Bytes())); diff != "" {
 			t.Fatalf("removing %q from %q changed comments:\n%s", name, start, diff)
 		}
 	}
 }
 
 func nameStart(root *hujson.Value, name string) int {
-	for _, m := range member(root, "mcpServers").Value.(*hujson.Object).Members {
-		if nameOf(m) == name {
+	for _, m := range jsonedit.Member(root, "mcpServers").Value.(*hujson.Object).Members {
+		if jsonedit.NameOf(m) == name {
 			return m.Name.StartOffset
 		}
 	}
@@ -181,7 +183,7 @@ func subsequence(short, long []byte) bool {
 
 // comments lists the comments of a text, sorted.
 func comments(t *testing.T, text []byte) (list []string) {
-	root, err := parse(text)
+	root, err := jsonedit.Parse(text)
 	if err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 // Paths are the places of one user.
@@ -37,7 +39,7 @@ const maxPointer = 64 << 10
 // counts as unset, as the XDG specification wants), then the pointer file, then
 // the default, which is the same on every system. Only the pointer file is
 // read. A pointer to a folder that is gone is ignored; one that another account
-// could have planted is an *UnsafeFile error.
+// could have planted is an *ownfile.Unsafe error.
 func Locate(home string, getenv func(string) string) (Paths, error) {
 	if !filepath.IsAbs(home) {
 		return Paths{}, errors.New("locate the configuration: the home folder is not known")
@@ -76,10 +78,10 @@ func (p Paths) place(getenv func(string) string, variable, left, standard string
 	case err != nil:
 		return "", fmt.Errorf("follow %s: %w", p.pointerFile(), err)
 	case !info.IsDir():
-		return "", &UnsafeFile{left, "it is not a folder"}
+		return "", &ownfile.Unsafe{Path: left, Why: "it is not a folder"}
 	}
-	if why := writableByOthers(info); why != "" {
-		return "", &UnsafeFile{left, why}
+	if why := ownfile.WritableByOthers(info); why != "" {
+		return "", &ownfile.Unsafe{Path: left, Why: why}
 	}
 	*source = p.pointerFile()
 	return left, nil
@@ -119,7 +121,7 @@ func (p Paths) LeavePointer() error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("leave a pointer: %w", err)
 	}
-	if err := replaceFile(file, append(data, '\n'), 0o600); err != nil {
+	if err := ownfile.Replace(file, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("leave a pointer: %w", err)
 	}
 	return nil
@@ -144,9 +146,9 @@ func (p Paths) pointerFile() string { return filepath.Join(p.defaults().Config, 
 func readPointer(file string) (pointer, error) {
 	var left pointer
 	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
-		return pointer{}, &UnsafeFile{file, "it is not a regular file"}
+		return pointer{}, &ownfile.Unsafe{Path: file, Why: "it is not a regular file"}
 	}
-	data, err := readOwn(file, maxPointer)
+	data, _, err := ownfile.Read(file, maxPointer)
 	if errors.Is(err, fs.ErrNotExist) {
 		return pointer{}, nil
 	}

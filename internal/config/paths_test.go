@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 func TestLocate(t *testing.T) {
@@ -157,7 +159,7 @@ func TestUnsafeConfig(t *testing.T) {
 	for _, mode := range []os.FileMode{0o620, 0o602, 0o666} {
 		p := home(t, "")
 		write(t, p.Config, `{}`, mode)
-		var unsafe *UnsafeFile
+		var unsafe *ownfile.Unsafe
 		if _, err := Load(p, Overrides{}, vars{}.get); !errors.As(err, &unsafe) || unsafe.Path != p.Config {
 			t.Errorf("mode %o: %v", mode, err)
 		}
@@ -190,46 +192,4 @@ func TestWorkingFolderGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	load(t, p, Overrides{}, nil)
-}
-
-// A file that another account owns is refused; the administrator's is not.
-func TestForeignOwner(t *testing.T) {
-	p := home(t, `{}`)
-	info, err := os.Stat(p.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if why := writableByOthers(foreign{info, 4711}); why != "it belongs to another account (uid 4711)" {
-		t.Errorf("foreign owner: %q", why)
-	}
-	if why := writableByOthers(foreign{info, 0}); why != "" {
-		t.Errorf("administrator: %q", why)
-	}
-	if why := readableByOthers(foreign{info, 4711}); why != "" {
-		t.Errorf("mode 0600: %q", why)
-	}
-	if err := os.Chmod(p.Config, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if info, err = os.Stat(p.Config); err != nil {
-		t.Fatal(err)
-	}
-	if why := readableByOthers(foreign{info, 4711}); why != "other accounts can read it (mode 0644)" {
-		t.Errorf("mode 0644: %q", why)
-	}
-	if why := readableByOthers(foreign{info, 0}); why != "" {
-		t.Errorf("a mounted secret: %q", why)
-	}
-}
-
-// foreign is a file of another owner, without needing to be root to make one.
-type foreign struct {
-	os.FileInfo
-	uid uint32
-}
-
-func (f foreign) Sys() any {
-	st := *f.FileInfo.Sys().(*syscall.Stat_t)
-	st.Uid = f.uid
-	return &st
 }

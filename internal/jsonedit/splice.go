@@ -1,4 +1,4 @@
-package config
+package jsonedit
 
 import (
 	"bytes"
@@ -48,22 +48,23 @@ func (d *Doc) insert(in *hujson.Value, path []string, v hujson.Value) error {
 	return nil
 }
 
-// remove cuts one member out, with its comma and its line.
-func (d *Doc) remove(path []string) error {
-	root, err := parse(d.src)
+// Remove cuts one member out, with its comma and its line. Comments above it
+// stay: they may be about its neighbours.
+func (d *Doc) Remove(path []string) error {
+	root, err := Parse(d.src)
 	if err != nil {
 		return err
 	}
 	in, name := &root, path[len(path)-1]
 	for _, p := range path[:len(path)-1] {
-		if in = member(in, p); in == nil {
+		if in = Member(in, p); in == nil {
 			return fmt.Errorf("%q is not there", p)
 		}
 	}
 	object, ok := in.Value.(*hujson.Object)
 	i := -1
 	if ok {
-		i = slices.IndexFunc(object.Members, func(m hujson.ObjectMember) bool { return nameOf(m) == name })
+		i = slices.IndexFunc(object.Members, func(m hujson.ObjectMember) bool { return NameOf(m) == name })
 	}
 	if i < 0 {
 		return fmt.Errorf("%q is not there", name)
@@ -125,10 +126,10 @@ func (d *Doc) writer() writer {
 	if bytes.Contains(d.src, []byte("\r\n")) {
 		w.eol = "\r\n"
 	}
-	if root, err := parse(d.src); err == nil {
+	if root, err := Parse(d.src); err == nil {
 		if object, ok := root.Value.(*hujson.Object); ok && len(object.Members) > 0 {
-			if first := object.Members[0].Name.StartOffset; d.startsLine(first) {
-				w.unit = or(d.indentOf(first), w.unit)
+			if first := object.Members[0].Name.StartOffset; d.startsLine(first) && d.indentOf(first) != "" {
+				w.unit = d.indentOf(first)
 			}
 		}
 	}
@@ -169,13 +170,14 @@ func (w writer) render(v hujson.Value, indent string) string {
 	return compact(v)
 }
 
-func member(v *hujson.Value, name string) *hujson.Value {
+// Member returns the value that the object v has under a name, or nil.
+func Member(v *hujson.Value, name string) *hujson.Value {
 	if v == nil {
 		return nil
 	}
 	if object, ok := v.Value.(*hujson.Object); ok {
 		for i, m := range object.Members {
-			if nameOf(m) == name {
+			if NameOf(m) == name {
 				return &object.Members[i].Value
 			}
 		}
@@ -183,19 +185,21 @@ func member(v *hujson.Value, name string) *hujson.Value {
 	return nil
 }
 
-func names(v *hujson.Value) (list []string) {
+// Names lists the names in the object v, in the order of the text.
+func Names(v *hujson.Value) (list []string) {
 	if v == nil {
 		return nil
 	}
 	if object, ok := v.Value.(*hujson.Object); ok {
 		for _, m := range object.Members {
-			list = append(list, nameOf(m))
+			list = append(list, NameOf(m))
 		}
 	}
 	return list
 }
 
-func nameOf(m hujson.ObjectMember) string { return m.Name.Value.(hujson.Literal).String() }
+// NameOf returns the name of a member without quotes and escapes.
+func NameOf(m hujson.ObjectMember) string { return m.Name.Value.(hujson.Literal).String() }
 
 // compact prints v without white space and comments.
 func compact(v hujson.Value) string {

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package config
+package ownfile
 
 import "os"
 
@@ -8,6 +8,6 @@ const nonblock = 0
 
 // Elsewhere the mode bits say nothing about who may write; the access control
 // list of the user's own folder does, and it is not looked at here.
-func writableByOthers(os.FileInfo) string { return "" }
+func WritableByOthers(os.FileInfo) string { return "" }
 
 func readableByOthers(os.FileInfo) string { return "" }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package config
+package ownfile
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 // nonblock keeps the opening of a FIFO from waiting for its writer.
 const nonblock = syscall.O_NONBLOCK
 
-// writableByOthers says who else could have written a file, "" for nobody. The
+// WritableByOthers says who else could have written a file, "" for nobody. The
 // administrator may own it: managed machines and containers work that way.
-func writableByOthers(info os.FileInfo) string {
+func WritableByOthers(info os.FileInfo) string {
 	if uid := owner(info); uid != os.Geteuid() && uid != 0 {
 		return fmt.Sprintf("it belongs to another account (uid %d)", uid)
 	}
