@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +60,7 @@ var companyOptions = map[string]func(c *idjagtest.Company, value string){
 	"root-metadata":       func(c *idjagtest.Company, _ string) { c.MCP.Form = idjagtest.RootMetadata },
 	"published":           func(c *idjagtest.Company, v string) { c.MCP.Published = v },
 	"grant-lifetime":      func(c *idjagtest.Company, v string) { c.IdP.GrantLifetime, _ = time.ParseDuration(v) },
+	"cacheable":           func(c *idjagtest.Company, _ string) { cacheable(c) },
 	"method":              func(c *idjagtest.Company, v string) { c.IdPClient.Method, c.ASClient.Method = v, v },
 }
 
@@ -74,7 +77,27 @@ func companyCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		options = append(options, func(c *idjagtest.Company) { option(c, value) })
 	}
+	theOffice(ts).ahead = 0
+	ts.Setenv("CLOCK", "")
 	ts.Check(theOffice(ts).open(ts.Getenv("WORK"), ts, ts.Setenv, options...))
+}
+
+// cacheable puts a server in front of each party that lets its metadata be kept,
+// which the fakes themselves forbid.
+func cacheable(c *idjagtest.Company) {
+	front := func(h http.Handler) string {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, r)
+			maps.Copy(w.Header(), answer.Header())
+			if strings.Contains(r.URL.Path, "/.well-known/") {
+				w.Header().Set("Cache-Control", "max-age=3600")
+			}
+			w.WriteHeader(answer.Code)
+			w.Write(answer.Body.Bytes())
+		})).URL
+	}
+	c.IdP.Issuer, c.AS.Issuer, c.MCP.Resource = front(c.IdP), front(c.AS), front(c.MCP)+"/mcp"
 }
 
 // open starts a company and tells the script where everybody is.
@@ -103,9 +126,13 @@ func (o *office) open(work string, d interface{ Defer(func()) }, setenv func(k, 
 		"PERSON": o.Person.Email, "PASSWORD": o.Person.Password, "BOB": "bob@acme.example", "BOB_PASSWORD": bob,
 		"IDP": o.IdP.Issuer, "IDP2": o.IdP2.Issuer, "IDP_CLIENT": o.IdPClient.ID,
 		"AS": o.AS.Issuer, "AS2": o.AS2.Issuer, "AS_CLIENT": o.ASClient.ID,
-		"MCP": o.MCP.URL(), "MCP_ORIGIN": strings.TrimSuffix(o.MCP.URL(), "/mcp"), "RESOURCE": o.Connection.Resource,
+		"MCP": o.MCP.Resource, "MCP_ORIGIN": strings.TrimSuffix(o.MCP.Resource, "/mcp"), "RESOURCE": o.Connection.Resource,
 	} {
 		setenv(k, v)
+	}
+	if o.IdPClient.Key != nil {
+		setenv("IDP_KEY", o.IdPClient.Key.ID)
+		setenv("AS_KEY", o.ASClient.Key.ID)
 	}
 	files := map[string]string{
 		"idp-secret": o.IdPClient.Secret + "\n", "as-secret": o.ASClient.Secret + "\n", "id-token": o.MintIDToken(nil),
@@ -182,7 +209,7 @@ func configureCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	file, err := json.MarshalIndent(map[string]any{
 		"enterpriseManagedAuth": map[string]any{"idp": blocks["idp"]},
-		"mcpServers":            map[string]any{"wiki": map[string]any{"url": o.MCP.URL(), "oauth": blocks["wiki"]}},
+		"mcpServers":            map[string]any{"wiki": map[string]any{"url": o.MCP.Resource, "oauth": blocks["wiki"]}},
 		"store":                 map[string]any{"kind": "file", "keyFile": filepath.Join(ts.Getenv("HOME"), "key")},
 	}, "", "  ")
 	ts.Check(err)

@@ -52,7 +52,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
-			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
+			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
 	})
@@ -155,7 +155,10 @@ func withinCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 func coldCmd(ts *testscript.TestScript, neg bool, _ []string) {
 	must0(ts, neg)
-	ts.Check(os.RemoveAll(filepath.Join(ts.Getenv("STATE"), "cache")))
+	folder := filepath.Join(ts.Getenv("STATE"), "metadata")
+	_, err := os.Stat(folder)
+	ts.Check(err) // or the script would pass for want of a cache
+	ts.Check(os.RemoveAll(folder))
 }
 
 func clockCmd(ts *testscript.TestScript, neg bool, args []string) {
@@ -168,8 +171,9 @@ func clockCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("CLOCK", o.ahead.String())
 }
 
-// jwt is the shape of a token; a secret of the fakes is looked for as it is.
-var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}`)
+// jwt is the shape of a token, and of a part of one; other base64 may begin like
+// it. A secret of the fakes is looked for as it is.
+var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.|eyJ[A-Za-z0-9_-]{60,}`)
 
 // noSecrets ends every script: nothing that looks like a token, and no secret of
 // the company, stands in the conversation or in the clear in any file. Files
@@ -230,4 +234,28 @@ func port(ts *testscript.TestScript, when func(func())) string {
 func expandCmd(ts *testscript.TestScript, neg bool, args []string) {
 	must0(ts, neg)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
+// change rewrites every file in a folder: damage DIR, empty DIR; remove DIR drops it.
+func change(how func(path string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		must0(ts, neg)
+		files, err := filepath.Glob(filepath.Join(args[0], "*"))
+		ts.Check(err)
+		if len(files) == 0 {
+			ts.Fatalf("there is nothing in %s", args[0])
+		}
+		for _, f := range files {
+			ts.Check(how(f))
+		}
+	}
+}
+
+func damage(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	b[len(b)/2] ^= 1
+	return os.WriteFile(path, b, 0o600)
 }
