@@ -46,7 +46,7 @@ The first time, say which identity provider it is; it is remembered:
 On a machine without a keychain choose a sealed file, and a key to seal it with:
 
   mcpauth login --store file --store-key-file ~/.config/mcpauth/store.key`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("redirect-port") {
 				a.flags.RedirectPort = &o.redirectPort
@@ -187,7 +187,7 @@ func (a *app) settle(ctx context.Context) error {
 	if kept != nil && *kept != want && len(f.Identities) > 0 {
 		return &usageError{
 			text: "there are sign-ins in the " + describe(*kept) + " already, and one store holds them all",
-			hint: "to change it: mcpauth logout --all, then mcpauth login with the new store",
+			hint: "end them before you choose another store: mcpauth logout --all",
 		}
 	}
 	if want.Kind == "file" && want.KeyFile != "" {

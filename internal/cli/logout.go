@@ -20,7 +20,7 @@ func newLogout(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logout",
 		Short: "Sign out: revoke what can be revoked, forget the rest, and say what is which",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
 			defer cancel()

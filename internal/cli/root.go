@@ -52,7 +52,7 @@ server that your company allows, from one sign-in and without consent screens.
 Standard output is the answer, standard error the conversation.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -89,6 +89,23 @@ func takes(what string, least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// noArgs is for commands that take none. Of a command that has commands below it
+// what was typed is probably one of them.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !cmd.HasSubCommands():
+		return &usageError{text: fmt.Sprintf("%s takes no arguments, got %q", cmd.CommandPath(), args[0]), hint: cmd.CommandPath() + " --help"}
+	}
+	cmd.SuggestionsMinimumDistance = 2 // typing mistakes; cobra sets this only in its own message
+	hint := cmd.CommandPath() + " --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean: " + cmd.CommandPath() + " " + near[0]
+	}
+	return &usageError{text: fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0]), hint: hint}
 }
 
 // serverNames completes the names of configured servers.

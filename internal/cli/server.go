@@ -18,7 +18,7 @@ func newServer(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server",
 		Short: "Name the servers: add, list, remove, trust",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newServerAdd(a), newServerList(a), newServerRemove(a), newServerTrust(a))
@@ -29,7 +29,7 @@ func newServerList(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the configured servers",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := a.open(); err != nil {
 				return err

@@ -66,7 +66,7 @@ func newStatus(a *app) *cobra.Command {
 
 With --check nothing is printed on standard output; the exit code is 0 when the
 sign-in can be used or renewed, and 3 when you have to sign in.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), a, o) },
 	}
 	c.Flags().BoolVar(&o.check, "check", false, "for scripts: print nothing, exit with 3 if a sign-in is needed")
