@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
@@ -82,9 +84,7 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 			return err
 		}
 	}
-	valid := s
-	valid.OAuth.IdP = "" // a name of this file, which was just looked up
-	if err := config.Validate(s.Name, valid); err != nil {
+	if err := usable(ctx, s); err != nil {
 		return err
 	}
 	var piped secret.Text
@@ -124,6 +124,20 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	}
 	a.introduce(s, place, as)
 	return nil
+}
+
+// usable checks what a person typed about a server before anybody is asked.
+func usable(ctx context.Context, s config.Server) error {
+	s.OAuth.IdP = "" // a name of the file, which the caller has looked up
+	var broken *config.Error
+	if err := config.Validate(s.Name, s); errors.As(err, &broken) { // its place is in no file
+		return &usageError{text: fmt.Sprintf("the server %q: %s", s.Name, broken.Why), hint: "mcpauth server add --help"}
+	} else if err != nil {
+		return err
+	}
+	// No vault: what is not in a file may still come from there.
+	_, err := identity.ClientFrom(ctx, nil, s.OAuth.ClientAuth, s.OAuth.ASClientID, "")
+	return err
 }
 
 // whereIs finds a server's place. An issuer that the person states stands for a
