@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"path/filepath"
@@ -70,7 +71,11 @@ func (a *app) store() (*vault.Vault, error) {
 	if kept != nil {
 		chosen = *kept
 	}
-	return a.openStore(chosen)
+	v, err := a.openStore(chosen)
+	if err != nil && kept == nil && errors.Is(err, fs.ErrNotExist) { // its key is made by the first sign-in
+		return nil, &identity.SignedOut{Why: "you are not signed in"}
+	}
+	return v, err
 }
 
 func (a *app) wantedStore() state.Store {
