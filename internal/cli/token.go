@@ -87,7 +87,7 @@ func getToken(ctx context.Context, a *app, server string, ask token.Ask) (token.
 	for _, w := range t.Warnings {
 		a.warn(w)
 	}
-	if left := t.Expires.Sub(a.env.now()); ask.MinTTL > left {
+	if left := t.Expires.Sub(a.env.now()); ask.MinTTL > 0 && ask.MinTTL > left {
 		a.say("warning: this server's tokens are good for %s only, less than --min-ttl", left.Round(time.Second))
 	}
 	return t, nil
