@@ -117,7 +117,7 @@ func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer s
 			return c, err
 		}
 		if c.Key, err = clientauth.ParseKey([]byte(key.Reveal()), a.KeyID); err != nil {
-			return c, fmt.Errorf("%s: %w", a.KeyFile, err)
+			return c, &config.Error{Where: a.KeyFile, Why: err.Error()} // which never shows the key
 		}
 	}
 	if c.Secret.IsZero() && c.Key == nil && c.Method != clientauth.None && v != nil {
