@@ -39,7 +39,8 @@ func recorded() {
 		}
 		fmt.Fprintln(log, "$ mcpauth", strings.Join(env.Args, " "))
 		env.Stderr = io.MultiWriter(env.Stderr, log)
-		if len(env.Args) == 0 || !slices.Contains([]string{"token", "headers", "id-jag"}, env.Args[0]) {
+		secret := func(arg string) bool { return slices.Contains([]string{"token", "headers", "id-jag"}, arg) }
+		if !slices.ContainsFunc(env.Args, secret) {
 			env.Stdout = io.MultiWriter(env.Stdout, log)
 		}
 	}
