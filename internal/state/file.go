@@ -190,24 +190,26 @@ func (d *Dir) load() (File, error) {
 
 // decode returns a zero File with every error.
 func decode(b []byte) (File, error) {
-	// The version first: the rest of a newer file may have another shape.
+	var f File
+	if err := json.Unmarshal(b, &f); err != nil || f.Version != Version {
+		return File{}, whyNot(b)
+	}
+	return f, nil
+}
+
+// whyNot says what is wrong with content that cannot be used. The version comes
+// first: the rest of a newer file may have another shape.
+func whyNot(b []byte) error {
 	var head struct {
 		Version int `json:"version"`
 	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return File{}, &broken{"it is not the JSON that mcpauth writes"}
+	switch err := json.Unmarshal(b, &head); {
+	case err == nil && head.Version > Version:
+		return &Newer{Version: head.Version}
+	case err == nil && head.Version != Version:
+		return &broken{fmt.Sprintf("its version is %d, want %d", head.Version, Version)}
 	}
-	if head.Version > Version {
-		return File{}, &Newer{Version: head.Version}
-	}
-	if head.Version != Version {
-		return File{}, &broken{fmt.Sprintf("its version is %d, want %d", head.Version, Version)}
-	}
-	var f File
-	if err := json.Unmarshal(b, &f); err != nil {
-		return File{}, &broken{"it is not the JSON that mcpauth writes"}
-	}
-	return f, nil
+	return &broken{"it is not the JSON that mcpauth writes"}
 }
 
 // damaged tells files that will never get better from trouble that may pass,
