@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -18,6 +19,25 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
+// TestMain makes this test binary the other process in tests about several: it
+// renews the sign-in of the folder that it is told.
+func TestMain(m *testing.M) {
+	dir := os.Getenv("MCPAUTH_IDENTITY_TEST_DIR")
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	p, err := newProvider(dir, os.Args[1], os.Args[2])
+	if err == nil {
+		p.State.Now, p.Now = time.Now, time.Now
+		_, err = p.Subject(context.Background(), secret.Text{})
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
 // laptop is one person's computer and the company that it talks to.
 type laptop struct {
 	*idjagtest.Company
@@ -29,7 +49,7 @@ type laptop struct {
 }
 
 // newLaptop has a file vault and a client secret in it, and nobody signed in.
-func newLaptop(t *testing.T, options ...func(*idjagtest.Company)) *laptop {
+func newLaptop(t testing.TB, options ...func(*idjagtest.Company)) *laptop {
 	t.Helper()
 	l := &laptop{Company: idjagtest.New(t, options...), dir: t.TempDir()}
 	if err := vault.NewKeyFile(filepath.Join(l.dir, "key")); err != nil {
@@ -46,7 +66,7 @@ func newLaptop(t *testing.T, options ...func(*idjagtest.Company)) *laptop {
 }
 
 // provider is what another process on the same laptop would have.
-func (l *laptop) provider(t *testing.T) *Provider {
+func (l *laptop) provider(t testing.TB) *Provider {
 	t.Helper()
 	p, err := newProvider(l.dir, l.IdP.Issuer, l.IdPClient.ID)
 	if err != nil {
@@ -88,7 +108,7 @@ func (l *laptop) browse(_ context.Context, address string) error {
 	return nil
 }
 
-func (l *laptop) signIn(t *testing.T) state.Identity {
+func (l *laptop) signIn(t testing.TB) state.Identity {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

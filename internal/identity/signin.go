@@ -176,6 +176,10 @@ func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tok
 // current is the sign-in on record, if it is one of this configuration's.
 func (p *Provider) current() (state.Identity, bool) {
 	f, _ := p.State.Read()
+	return p.currentIn(f)
+}
+
+func (p *Provider) currentIn(f state.File) (state.Identity, bool) {
 	id, ok := f.Identities[p.IdP.Name]
 	return id, ok && id.Issuer == p.IdP.Issuer && id.ClientID == p.IdP.IdPClientID
 }
@@ -183,7 +187,13 @@ func (p *Provider) current() (state.Identity, bool) {
 // Known returns who is signed in by the record, whether or not the sign-in can
 // still be used: a token that was had with it may still be good.
 func (p *Provider) Known() (state.Identity, error) {
-	id, ok := p.current()
+	f, _ := p.State.Read()
+	return p.KnownIn(f)
+}
+
+// KnownIn is Known for a record that was read already.
+func (p *Provider) KnownIn(f state.File) (state.Identity, error) {
+	id, ok := p.currentIn(f)
 	if !ok {
 		return id, &SignedOut{IdP: p.IdP.Name, Why: "you are not signed in"}
 	}
