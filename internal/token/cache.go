@@ -48,13 +48,13 @@ type sealed struct {
 
 // lookup finds the token in the cache without asking anybody: the resource and
 // the authorization server are known from the configuration or from last time.
-func (s *Source) lookup(ctx context.Context, id state.Identity, a Ask) (key, entry, bool) {
+func (s *Source) lookup(ctx context.Context, record state.File, id state.Identity, a Ask) (key, entry, bool) {
 	k := key{
 		IdP: id.Issuer, Subject: id.Subject, Resource: s.Server.OAuth.Resource, AS: s.Server.OAuth.Issuer,
 		Client: s.Server.OAuth.ASClientID, Scopes: joined(s.scopes(a)),
 	}
 	if k.Resource == "" || k.AS == "" {
-		known := s.record()
+		known := record.Servers[s.Server.URL]
 		if k.AS == "" {
 			k.AS = known.Issuer
 		}

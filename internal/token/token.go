@@ -65,12 +65,13 @@ type Ask struct {
 // Get returns a token. While the identity provider or the authorization server
 // is out of order, a cached token is good until it really expires.
 func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
-	id, err := s.Provider.Known()
+	record, _ := s.State.Read()
+	id, err := s.Provider.KnownIn(record)
 	if err != nil {
 		return Token{}, err
 	}
 	asked := s.now()
-	key, cached, ok := s.lookup(ctx, id, a)
+	key, cached, ok := s.lookup(ctx, record, id, a)
 	if ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
@@ -81,10 +82,11 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	defer unlock()
 	// Again: the one who held the lock may have brought it, and somebody else may
 	// have signed in (attack S31).
-	if id, err = s.Provider.Known(); err != nil {
+	record, _ = s.State.Read()
+	if id, err = s.Provider.KnownIn(record); err != nil {
 		return Token{}, err
 	}
-	key, cached, ok = s.lookup(ctx, id, a)
+	key, cached, ok = s.lookup(ctx, record, id, a)
 	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
