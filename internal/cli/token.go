@@ -62,6 +62,9 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 	if !ok {
 		return &usageError{text: "unknown format " + o.format, hint: "bare, json or exec-credential"}
 	}
+	if err := a.open(); err != nil {
+		return err
+	}
 	t, err := getToken(ctx, a, o.server, o.ask)
 	if err != nil {
 		return err
@@ -69,13 +72,10 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 	return write(a.env.Stdout, t)
 }
 
-// getToken answers within helperTime, whatever happens.
+// getToken answers within helperTime, whatever happens. The configuration is open.
 func getToken(ctx context.Context, a *app, server string, ask token.Ask) (token.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()
-	if err := a.open(); err != nil {
-		return token.Token{}, err
-	}
 	s, err := a.source(server)
 	if err != nil {
 		return token.Token{}, err
