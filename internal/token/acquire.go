@@ -81,18 +81,32 @@ func (s *Source) Grant(ctx context.Context, a Ask) (Chain, error) {
 func (s *Source) grant(ctx context.Context, a Ask) (Chain, clientauth.Client, error) {
 	var c Chain
 	var client clientauth.Client
-	first, fctx := errgroup.WithContext(ctx)
-	first.Go(func() error { _, err := s.Provider.Party(fctx); return err })
-	first.Go(func() (err error) { c.Place, err = s.locate(fctx, a.Fresh); return err })
-	if err := first.Wait(); err != nil {
-		return c, client, err
-	}
-	c.Target = s.target(c.Place, a)
-
-	second, sctx := errgroup.WithContext(ctx)
-	second.Go(func() (err error) { c.AS, client, err = s.server(sctx, c); return err })
-	second.Go(func() (err error) { c.Grant, err = grant.Get(sctx, s.Provider, c.Target); return err })
-	if err := second.Wait(); err != nil {
+	// One goes to the server and on to its authorization server, the other to the
+	// identity provider, where it needs to know for whom the ID-JAG will be.
+	both, bctx := errgroup.WithContext(ctx)
+	located := make(chan struct{})
+	both.Go(func() (err error) {
+		if c.Place, err = s.locate(bctx, a.Fresh); err == nil {
+			c.Target = s.target(c.Place, a)
+		}
+		close(located)
+		if err != nil {
+			return err
+		}
+		c.AS, client, err = s.server(bctx, c.Target)
+		return err
+	})
+	both.Go(func() (err error) {
+		if _, err := s.Provider.Party(bctx); err != nil {
+			return err
+		}
+		if <-located; c.Target.AS == "" {
+			return nil // the other one says why
+		}
+		c.Grant, err = grant.Get(bctx, s.Provider, c.Target)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return c, client, err
 	}
 	if err := s.pin(ctx, c.Place); err != nil {
@@ -119,15 +133,15 @@ func (s *Source) target(p Place, a Ask) grant.Target {
 
 // server finds the authorization server's token endpoint and gets our client
 // ready for it. Its secret may then go there, and only there.
-func (s *Source) server(ctx context.Context, c Chain) (discover.ServerMetadata, clientauth.Client, error) {
-	as := discover.ServerMetadata{Issuer: c.Target.AS, TokenEndpoint: s.Server.OAuth.TokenEndpoint}
+func (s *Source) server(ctx context.Context, t grant.Target) (discover.ServerMetadata, clientauth.Client, error) {
+	as := discover.ServerMetadata{Issuer: t.AS, TokenEndpoint: s.Server.OAuth.TokenEndpoint}
 	if as.TokenEndpoint == "" {
 		var err error
-		if as, err = s.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.Server.URL), c.Target.AS); err != nil {
-			return as, clientauth.Client{}, stage.At(stage.ServerMetadata, c.Target.Parties, err)
+		if as, err = s.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.Server.URL), t.AS); err != nil {
+			return as, clientauth.Client{}, stage.At(stage.ServerMetadata, t.Parties, err)
 		}
 	}
-	client, err := identity.ClientFrom(ctx, s.Vault, s.Server.OAuth.ClientAuth, s.Server.OAuth.ASClientID, c.Target.AS)
+	client, err := identity.ClientFrom(ctx, s.Vault, s.Server.OAuth.ClientAuth, s.Server.OAuth.ASClientID, t.AS)
 	if err != nil {
 		return as, client, err
 	}
@@ -137,7 +151,7 @@ func (s *Source) server(ctx context.Context, c Chain) (discover.ServerMetadata, 
 	}
 	client.Now = s.Now
 	if client.Method, err = client.Choose(supported); err != nil {
-		return as, client, stage.At(stage.ServerMetadata, c.Target.Parties, err)
+		return as, client, stage.At(stage.ServerMetadata, t.Parties, err)
 	}
 	identity.PermitClient(s.Net, client, as.TokenEndpoint)
 	return as, client, nil
