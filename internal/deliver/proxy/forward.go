@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpauth/mcpauth/pkg/secret"
+)
+
+// route is the way to one server.
+type route struct {
+	proxy  *Proxy
+	server Server
+	url    *url.URL
+	out    http.RoundTripper
+
+	mu      sync.Mutex
+	lent    map[string]*loan // tokens that a request is about to carry, by themselves
+	current secret.Text      // the token that the next request will probably carry
+	giveUp  time.Time        // no new token because of a refusal before this
+	said    Problem          // the last that was logged
+	saidAt  time.Time
+}
+
+func (p *Proxy) routes() map[string]*route {
+	list := map[string]*route{}
+	out := p.Net.Streaming().Transport // no redirect is followed, since only a Client does that
+	for _, s := range p.Servers {
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			continue // the configuration has no such URL
+		}
+		list[s.Name] = &route{proxy: p, server: s, url: u, out: out, lent: map[string]*loan{}}
+	}
+	return list
+}
+
+// forward sends an admitted request to target, and the answer back.
+func (t *route) forward(w http.ResponseWriter, r *http.Request, target *url.URL) {
+	// An answer may begin before the request has ended. HTTP/2 does that anyway.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	proxy := &httputil.ReverseProxy{
+		Transport:      t,
+		FlushInterval:  -1, // an event is worth nothing while it waits in a buffer
+		ErrorLog:       quiet(),
+		Rewrite:        func(pr *httputil.ProxyRequest) { rewrite(pr.Out, target) },
+		ModifyResponse: t.inspect,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var off *brokenOff
+			if r.Context().Err() != nil || errors.As(err, &off) {
+				panic(http.ErrAbortHandler) // the client has gone, or is sent away
+			}
+			problem := t.proxy.Explain(err)
+			t.say(problem)
+			refuse(w, http.StatusBadGateway, problem)
+		},
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// rewrite makes the request ours. ReverseProxy has dropped the hop-by-hop headers,
+// and with them what Connection names.
+func rewrite(out *http.Request, target *url.URL) {
+	out.URL, out.Host = target, ""
+	for name := range out.Header {
+		if name == "Authorization" || name == "Cookie" || name == "Expect" || name == "Te" || strings.HasPrefix(name, "Proxy-") {
+			delete(out.Header, name) // S7: what was meant for us is not for the server
+		}
+	}
+	if len(out.Header.Values("Accept-Encoding")) == 0 {
+		out.Header.Set("Accept-Encoding", "identity") // else net/http asks for gzip, and unpacks
+	}
+}
+
+// Redirected says that a server answered with a redirect, which is not followed
+// and not passed on: the client would follow it with what it has (S9).
+type Redirected struct {
+	Host   string
+	Status int
+}
+
+func (e *Redirected) Error() string {
+	return fmt.Sprintf("the server at %q answered with a redirect (%d), which is not followed", e.Host, e.Status)
+}
+
+// inspect keeps back what a server has no business saying to a client that it
+// believes to be talking to this computer: cookies would go to every port of it.
+func (t *route) inspect(resp *http.Response) error {
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified, resp.StatusCode == http.StatusSwitchingProtocols:
+		return &Redirected{Host: t.url.Host, Status: resp.StatusCode}
+	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized:
+		t.sayRefusal(resp)
+	}
+	for name := range resp.Header {
+		switch {
+		case name == "Set-Cookie", name == "Set-Cookie2", name == "Alt-Svc", name == "Clear-Site-Data",
+			name == "Strict-Transport-Security", name == "Refresh",
+			strings.HasPrefix(name, "Access-Control-"), strings.HasPrefix(name, "Proxy-"):
+			delete(resp.Header, name)
+		}
+	}
+	return nil
+}
+
+// say logs a problem, and while it stays the same once a minute: a client that
+// tries again and again must not fill the terminal.
+func (t *route) say(problem Problem) {
+	t.mu.Lock()
+	again := problem == t.said && t.proxy.now().Sub(t.saidAt) < time.Minute
+	if !again {
+		t.said, t.saidAt = problem, t.proxy.now()
+	}
+	t.mu.Unlock()
+	if !again && t.proxy.Log != nil {
+		t.proxy.Log(t.server.Name, problem)
+	}
+}
