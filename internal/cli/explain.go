@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/deliver/proxy"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/signin"
@@ -85,7 +86,13 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 	var changed *token.Changed
 	var undecided *token.Undecided
 	var wrong *wrongURL
+	var unlistenable *proxy.Unlistenable
+	var redirected *proxy.Redirected
 	switch {
+	case errors.As(err, &unlistenable):
+		return r.is(exitUsage, "cannot_listen", "mcpauth proxy")
+	case errors.As(err, &redirected):
+		return r.is(exitBroken, "redirect", "the server's owner has to publish its final URL; then: mcpauth server add NAME URL --client-id ID")
 	case errors.As(err, &wrong):
 		return r.is(exitSecurity, "wrong_url", "correct the URL in the MCP client's configuration, or add it: mcpauth server add NAME "+bare(wrong.url)+" --client-id ID")
 	case errors.As(err, &usage):
@@ -216,7 +223,7 @@ func explainDiscovery(err error, at *stage.Error, r *report) bool {
 		}
 		return r.is(exitSecurity, "wrong_issuer", "do not go on; tell the owner of "+host(issuer.Want))
 	case errors.As(err, &resource):
-		return r.is(exitSecurity, "wrong_resource", "check the server's URL: "+resource.Published+" is what it says it is")
+		return r.is(exitSecurity, "wrong_resource", "check the server's URL; if it is right, tell its owner that its metadata describes another server")
 	case errors.As(err, &malformed):
 		if malformed.WebPage {
 			return r.is(exitNetwork, "web_page", "is a proxy or a hotel network in the way? open "+malformed.URL+" in a browser")

@@ -107,15 +107,16 @@ func (r *report) exchange(at *stage.Error, e *endpoint.Error) {
 		r.Message = "this issuer cannot issue ID-JAGs"
 		r.is(exitBroken, e.Code, oktaOr(at.IdP, "your administrator has to turn on cross-app access (ID-JAG) at the identity provider"))
 	case "invalid_client":
-		r.Message = "the identity provider does not accept this client's secret or key"
-		r.is(exitBroken, e.Code, "check the client secret or key: mcpauth login --client-secret-stdin")
+		r.Message = "the identity provider does not accept how this client proves itself"
+		r.is(exitBroken, e.Code, "ask your administrator which secret or key belongs to the client "+at.IdPClientID, "to enter a secret: mcpauth login --client-secret-stdin")
 	case "invalid_grant":
 		r.Facts = nil
 		r.Message = "the identity provider no longer accepts your sign-in"
 		r.is(exitSignIn, e.Code, "mcpauth login")
 	case "invalid_request":
 		r.Message = "the identity provider did not understand the request"
-		r.is(exitBroken, e.Code, oktaOr(at.IdP, "if it cannot take the resource parameter: set oauth.sendResource to false for "+at.Server))
+		r.is(exitBroken, e.Code, oktaOr(at.IdP, "ask your administrator whether this identity provider issues ID-JAGs (cross-app access)"),
+			"if it cannot take the resource parameter: set oauth.sendResource to false for "+at.Server)
 	default:
 		r.Message = fmt.Sprintf("the identity provider refused access to %s", at.Server)
 		r.is(exitBroken, wire.Clean(e.Code), "show this to your administrator")
@@ -141,7 +142,7 @@ func (r *report) redeem(at *stage.Error, e *endpoint.Error) {
 			"your account may not exist there yet",
 			"the client id there must be "+at.ASClientID)
 	case "invalid_client":
-		r.Message = fmt.Sprintf("the authorization server of %s does not accept this client's secret or key", at.Server)
+		r.Message = fmt.Sprintf("the authorization server of %s does not accept how this client proves itself", at.Server)
 		r.is(exitBroken, e.Code, "check the credentials of the client "+at.ASClientID+" with "+owner)
 	case "unauthorized_client", "unsupported_grant_type":
 		r.Message = fmt.Sprintf("the authorization server of %s does not take enterprise-managed sign-ins from this client", at.Server)
@@ -168,7 +169,7 @@ func (r *report) signInLeg(at *stage.Error, e *endpoint.Error) {
 		r.is(exitSignIn, e.Code, "try again: mcpauth login")
 	case "invalid_client", "unauthorized_client":
 		r.Message = "the identity provider does not accept this client"
-		r.is(exitBroken, e.Code, "check the client id "+at.IdPClientID+" and its secret: mcpauth login --client-secret-stdin")
+		r.is(exitBroken, e.Code, "ask your administrator which secret or key belongs to the client "+at.IdPClientID, "to enter a secret: mcpauth login --client-secret-stdin")
 	case "access_denied":
 		r.signInRefused(e.Code)
 	default:

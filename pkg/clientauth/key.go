@@ -35,8 +35,9 @@ type Key struct {
 // JWK. RSA of at least 2,048 bits, the P-256, P-384 and P-521 curves and Ed25519
 // are taken. Of several PEM blocks the first private key counts: openssl writes
 // the curve, and people the certificate, into the same file. id is the "kid" of
-// the assertions; when empty it is the JWK's own, or else its thumbprint (RFC
-// 7638). Errors never show key material.
+// the assertions; when empty it is the JWK's own. A key without any is known by
+// its thumbprint (RFC 7638), and its assertions name no key: the server may know
+// it by another name. Errors never show key material.
 func ParseKey(data []byte, id string) (*Key, error) {
 	priv, own, err := readPrivate(data)
 	if err != nil {
@@ -50,6 +51,7 @@ func ParseKey(data []byte, id string) (*Key, error) {
 		id = own
 	}
 	pub := jose.JSONWebKey{Key: priv.Public(), Algorithm: string(alg), Use: "sig"}
+	kid := id
 	if id == "" {
 		sum, err := pub.Thumbprint(crypto.SHA256)
 		if err != nil {
@@ -58,7 +60,7 @@ func ParseKey(data []byte, id string) (*Key, error) {
 		id = base64.RawURLEncoding.EncodeToString(sum)
 	}
 	pub.KeyID = id
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: priv, KeyID: id}},
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: priv, KeyID: kid}},
 		(&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return nil, errors.New("read client key: this kind of key cannot sign")
