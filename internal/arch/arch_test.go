@@ -40,9 +40,10 @@ var imports = []struct {
 	{"internal/grant", slices.Concat(base, []string{"internal/identity"})},
 	{"internal/token", slices.Concat(base, []string{"internal/identity", "internal/grant", "golang.org/x/sync"})},
 	{"internal/deliver", []string{"pkg/secret", "internal/token"}},
+	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token"}},
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
 	{"internal/cli", slices.Concat(base, []string{"internal/signin", "internal/identity", "internal/grant", "internal/token",
-		"internal/deliver", cobra, browser, "golang.org/x/sync", "golang.org/x/term"})},
+		"internal/deliver", "internal/deliver/bridge", cobra, browser, "golang.org/x/sync", "golang.org/x/term"})},
 
 	{"cmd/mcpauth", []string{"internal/cli"}},
 	{"cmd/mcpauth-demo", []string{"internal/cli", "internal/company", "pkg/secret", "golang.org/x/term"}},

@@ -68,7 +68,7 @@ Standard output is the answer, standard error the conversation.`,
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		newLogin(a), newLogout(a), newStatus(a), newServer(a),
-		newToken(a), newHeaders(a), newIDJAG(a), newExplain(a), newVersion(a),
+		newToken(a), newHeaders(a), newBridge(a), newIDJAG(a), newExplain(a), newVersion(a),
 	)
 	return root
 }

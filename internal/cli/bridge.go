@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpauth/mcpauth/internal/deliver/bridge"
+	"github.com/mcpauth/mcpauth/internal/token"
+)
+
+type bridgeOptions struct {
+	server string
+	noAuth bool
+}
+
+func newBridge(a *app) *cobra.Command {
+	var o bridgeOptions
+	c := &cobra.Command{
+		Use:   "bridge SERVER",
+		Short: "Be a stdio MCP server that forwards to a remote one",
+		Long: `Be a stdio MCP server that forwards to a remote one and puts its access token on,
+for the MCP clients that can start a command and know no other way to a token.
+Tokens are renewed while it runs. It ends when its standard input does.
+
+  "wiki": { "command": "mcpauth", "args": ["bridge", "wiki"] }`,
+		Args:              takes("the name or URL of a server", 1, 1),
+		ValidArgsFunction: serverNames(a),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.server = args[0]
+			return runBridge(cmd.Context(), a, o)
+		},
+	}
+	c.Flags().BoolVar(&o.noAuth, "no-auth", false, "for tests: forward to the server at this URL, which wants no token and gets none")
+	return c
+}
+
+func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	n, err := a.network()
+	if err != nil {
+		return err
+	}
+	b := bridge.Options{
+		Endpoint: o.server, Net: n, In: a.env.Stdin, Out: a.env.Stdout, Now: a.env.Now,
+		Warn: a.warn, Explain: a.bridgeFailure(),
+	}
+	if o.noAuth {
+		if !strings.Contains(o.server, "://") {
+			return &usageError{text: "--no-auth wants a URL", hint: "mcpauth bridge SERVER"}
+		}
+		n.Configured(o.server)
+	} else {
+		s, err := a.cfg.Server(o.server)
+		if err != nil {
+			return err
+		}
+		if !s.OAuth.IsEnterpriseManaged() {
+			_, err = a.source(o.server) // which says so
+			return err
+		}
+		b.Endpoint, b.Token = s.URL, a.lastingSource(s.Name)
+	}
+	// A client that is gone must be an error to write to, not the end: the server
+	// is told that its session is over.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+	return bridge.Run(ctx, b)
+}
+
+// lastingSource gives tokens for as long as the program runs. After a failure it
+// looks at everything anew, so that a login in another terminal is seen, to
+// whatever store it was.
+func (a *app) lastingSource(server string) func(context.Context, token.Ask) (token.Token, error) {
+	var s *token.Source
+	return func(ctx context.Context, ask token.Ask) (t token.Token, err error) {
+		if s == nil {
+			anew := &app{env: a.env, flags: a.flags}
+			if err = anew.open(); err != nil {
+				return token.Token{}, err
+			}
+			anew.net = a.net
+			for _, p := range anew.cfg.IdPs() {
+				a.net.Configured(p.Issuer)
+				a.net.Configured(p.TokenEndpoint)
+			}
+			if s, err = anew.source(server); err != nil {
+				return token.Token{}, err
+			}
+		}
+		if t, err = s.Get(ctx, ask); err != nil {
+			s = nil
+		}
+		return t, err
+	}
+}
+
+// bridgeFailure puts an error into words for the MCP client, and onto standard
+// error once for as long as it is the same.
+func (a *app) bridgeFailure() func(error) bridge.Failure {
+	var mu sync.Mutex
+	var last string
+	return func(err error) bridge.Failure {
+		r := explain(err)
+		if own := new(bridge.Error); errors.As(err, &own) {
+			r.Code, r.Message = own.Code, own.Message
+			if own.Hint != "" {
+				r.Hints = []string{own.Hint}
+			}
+		}
+		f := bridge.Failure{Code: r.Code, Stage: string(r.Stage), Message: r.Message, Hint: strings.Join(r.Hints, "; ")}
+		mu.Lock()
+		defer mu.Unlock()
+		if now := fmt.Sprint(f); now != last {
+			last = now
+			r.print(a.env.Stderr, false)
+		}
+		return f
+	}
+}

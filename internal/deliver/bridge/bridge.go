@@ -1,0 +1,211 @@
+// Package bridge is a stdio MCP server that forwards to a remote one over
+// streamable HTTP, and puts the bearer token on. It is for the MCP clients that
+// take a command to start and nothing else.
+//
+// Messages pass byte for byte in both eras of the protocol: that of sessions (MCP
+// 2025-03-26 to 2025-11-25) and the stateless one (2026-07-28). Which of them is
+// spoken client and server agree on; the bridge reads it off the messages. It
+// decodes of them what the transport needs, and changes one thing: the client's
+// capabilities get the extension that mcpauth is.
+//
+// Every message of the client is one POST. Notifications, responses and initialize
+// are sent in the order in which they came, and nothing that came later is sent
+// before the server has accepted them; requests go side by side, and their answers
+// come as they come.
+package bridge
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/wire"
+)
+
+// Options are what Run needs to know.
+type Options struct {
+	Endpoint string    // the server's URL
+	Net      *wire.Net // which must be allowed to reach it
+	In       io.Reader // the client's messages
+	Out      io.Writer // what it reads; nothing else is written there
+
+	// Token gives the bearer token. It runs in one goroutine at a time. Nil is
+	// for a server that wants none.
+	Token func(context.Context, token.Ask) (token.Token, error)
+
+	Explain func(error) Failure // nil: the error's own words
+	Warn    func(text string)   // nil drops warnings
+	Now     func() time.Time    // nil means time.Now
+}
+
+// inFlight is how many messages may be under way. When there are more, the client
+// is not read; none that is known comes near.
+const inFlight = 1024
+
+// ending is what requests under way get when the client has closed its end.
+const ending = 500 * time.Millisecond
+
+// bridge is one client in front of one server.
+type bridge struct {
+	Options
+	http  *http.Client
+	out   *out
+	auth  *auth
+	tools tools
+	life  context.Context // ends with Run
+	work  sync.WaitGroup
+	slots chan struct{}
+
+	mu      sync.Mutex
+	session *session
+	batches bool   // the negotiated version has them
+	era     string // the version of the stateless era that the client speaks
+	calls   map[string]*call
+
+	restarting sync.Mutex
+}
+
+// call is a request under way.
+type call struct {
+	modern bool
+	cancel context.CancelFunc
+}
+
+// Run forwards until the client closes its end, which is no error, or ctx ends.
+// When it returns nothing is left, but for a read of In that cannot be interrupted.
+func Run(ctx context.Context, o Options) error {
+	life, end := context.WithCancel(ctx)
+	defer end()
+	b := newBridge(o)
+	b.life, b.out.broken = life, end
+	b.auth.spawn = func(f func(context.Context)) { b.spawn(func() { f(life) }) }
+	if b.Token != nil {
+		b.spawn(func() { b.auth.bearer(life) }) // while the client makes up its mind
+	}
+	err := b.serve(life)
+	if err == nil {
+		b.settle(life, ending)
+	}
+	end()
+	b.work.Wait()
+	if s := b.current(); s != nil {
+		b.retire(context.WithoutCancel(ctx), s)
+	}
+	b.Net.CloseIdle()
+	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		err = nil // the client reads no more, and so has gone
+	}
+	return err
+}
+
+func newBridge(o Options) *bridge {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Explain == nil {
+		o.Explain = func(err error) Failure { return Failure{Code: "unexpected", Message: err.Error()} }
+	}
+	return &bridge{
+		Options: o, http: o.Net.Streaming(), out: &out{w: o.Out}, slots: make(chan struct{}, inFlight), calls: map[string]*call{},
+		auth: &auth{get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn},
+	}
+}
+
+// serve reads the client's messages to their end.
+func (b *bridge) serve(ctx context.Context) error {
+	lines, end := b.read(ctx)
+	before := make(chan struct{}) // what must be accepted before the next message is sent
+	close(before)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case line, ok := <-lines:
+			if !ok {
+				return *end
+			}
+			select {
+			case b.slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			before = b.dispatch(ctx, line, before)
+		}
+	}
+}
+
+// read reads lines in a goroutine of its own: a read cannot be interrupted.
+func (b *bridge) read(ctx context.Context) (lines chan []byte, end *error) {
+	lines, end = make(chan []byte), new(error)
+	in := &frames{r: bufio.NewReaderSize(b.In, 64<<10)}
+	go func() {
+		defer close(lines)
+		for {
+			line, err := in.next()
+			if err == errTooLong {
+				e, _ := open(line)
+				b.out.send(answerError(idOf(e, line), codeInvalid, "mcpauth: "+err.Error(), nil))
+				continue
+			}
+			if err != nil {
+				if err != io.EOF {
+					*end = err
+				}
+				return
+			}
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines, end
+}
+
+func idOf(e envelope, msg []byte) []byte {
+	if e.id.none() {
+		return nil
+	}
+	return e.id.of(msg)
+}
+
+// settle waits until nothing is under way, but not for long.
+func (b *bridge) settle(ctx context.Context, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	for range inFlight {
+		select {
+		case b.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *bridge) spawn(f func()) {
+	b.work.Add(1)
+	go func() {
+		defer b.work.Done()
+		f()
+	}()
+}
+
+func (b *bridge) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+)
+
+// Keys of _meta in the stateless era (MCP 2026-07-28, SEP-2575).
+const (
+	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaClientInfo   = "io.modelcontextprotocol/clientInfo"
+	metaServerInfo   = "io.modelcontextprotocol/serverInfo"
+)
+
+// envelope is what the bridge reads of a message.
+type envelope struct {
+	id, params, result, failure span
+	method                      string
+}
+
+func (e envelope) isRequest() bool  { return e.method != "" && !e.id.none() }
+func (e envelope) isResponse() bool { return e.method == "" && !e.id.none() }
+
+// open reads the envelope of a JSON-RPC message. With an error comes what was seen
+// before it.
+func open(msg []byte) (e envelope, err error) {
+	var method span
+	err = find(msg, span{0, len(msg)}, map[string]*span{
+		"id": &e.id, "method": &method, "params": &e.params, "result": &e.result, "error": &e.failure,
+	})
+	if !e.id.none() && !isID(e.id.of(msg)) {
+		e.id = span{}
+		if err == nil && !method.none() {
+			err = errors.New("an id that is neither text nor number")
+		}
+	}
+	if !method.none() {
+		if e.method = word(msg, method); e.method == "" && err == nil {
+			err = errors.New("a method that is no text")
+		}
+	}
+	return e, err
+}
+
+func isID(raw []byte) bool {
+	return raw[0] == '"' || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9'
+}
+
+// idKey is an id in the one form in which two spellings of it are equal.
+func idKey(raw []byte) string {
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') >= 0 {
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			b, _ := json.Marshal(s)
+			return string(b)
+		}
+	}
+	return string(raw)
+}
+
+// message is one message of the client, on its way.
+type message struct {
+	envelope
+	raw []byte
+
+	meta    span
+	version string // the era's own word in _meta; empty in a message of the session era
+
+	ids      []string // requests in it that have no answer yet; several only in a batch
+	rawIDs   map[string][]byte
+	accepted func() // called as soon as later messages may be sent
+}
+
+// modern reports whether a message is of the stateless era.
+func (m *message) modern() bool { return m.version != "" }
+
+// read takes a line of the client apart.
+func read(line []byte) (*message, error) {
+	if !json.Valid(line) {
+		e, _ := open(line) // whose it was, as far as that can be told
+		return &message{raw: line, envelope: envelope{id: e.id}}, errJSON
+	}
+	m := &message{raw: line, accepted: func() {}}
+	var err error
+	if m.envelope, err = open(line); err != nil {
+		return m, err
+	}
+	if m.meta, err = member(line, m.params, "_meta"); err != nil {
+		return m, err
+	}
+	version, err := member(line, m.meta, metaVersion)
+	if err != nil {
+		return m, err
+	}
+	m.version = word(line, version)
+	switch {
+	case m.isRequest():
+		m.expect(m.id.of(line))
+	case m.method == "" && (m.id.none() || m.result.none() && m.failure.none()):
+		return m, errors.New("neither a request nor a notification nor a response")
+	}
+	return m, nil
+}
+
+func (m *message) expect(id []byte) {
+	if m.rawIDs == nil {
+		m.rawIDs = map[string][]byte{}
+	}
+	key := idKey(id)
+	m.ids, m.rawIDs[key] = append(m.ids, key), bytes.Clone(id)
+}
+
+// answered notes the answer to a request, and reports whether it was one.
+func (m *message) answered(id []byte) bool {
+	key := idKey(id)
+	for i, k := range m.ids {
+		if k == key {
+			m.ids = append(m.ids[:i:i], m.ids[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// rest are the ids of the requests that have no answer.
+func (m *message) rest() (ids [][]byte) {
+	for _, key := range m.ids {
+		ids = append(ids, m.rawIDs[key])
+	}
+	return ids
+}

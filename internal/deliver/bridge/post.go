@@ -1,0 +1,317 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/wire"
+)
+
+const (
+	typeJSON   = "application/json"
+	typeEvents = "text/event-stream"
+)
+
+// request is one HTTP request to the server.
+type request struct {
+	method    string
+	message   *message // nil for GET
+	session   *session // nil: none yet, or not of that era
+	last      string   // Last-Event-ID
+	operation string   // what a step-up is about
+}
+
+// send sends a request with the bearer token. A 401 or 403 says that the server
+// did not act on it: it is sent again when there is another token that may help.
+func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
+	const most = 3 // renewed once and widened once
+	t, err := b.auth.bearer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for tries := 1; ; tries++ {
+		req, err := b.request(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if !t.AccessToken.IsZero() {
+			req.Header["Authorization"] = []string{"Bearer " + t.AccessToken.Reveal()}
+		}
+		resp, err := b.http.Do(req)
+		if err != nil {
+			return nil, networkError(err)
+		}
+		if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+			return resp, nil
+		}
+		if resp.StatusCode == http.StatusForbidden && b.auth.get == nil {
+			return resp, nil
+		}
+		io.CopyN(io.Discard, resp.Body, maxDrain)
+		resp.Body.Close()
+		if tries == most {
+			return nil, errRefused()
+		}
+		if t, err = b.auth.refused(ctx, resp, t); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// maxDrain is how much of an answer that nobody wants is read, so that its
+// connection can be used again.
+const maxDrain = 64 << 10
+
+func (b *bridge) request(ctx context.Context, r request) (*http.Request, error) {
+	if r.message == nil {
+		req, err := http.NewRequestWithContext(ctx, r.method, b.Endpoint, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header["Accept"] = []string{typeEvents}
+		r.session.headers(req.Header)
+		if r.last != "" {
+			req.Header[headerLast] = []string{r.last}
+		}
+		return req, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, b.Endpoint, bytes.NewReader(r.message.raw))
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Content-Type"] = []string{typeJSON}
+	req.Header["Accept"] = []string{typeJSON + ", " + typeEvents}
+	if r.message.modern() {
+		b.modernHeaders(r.message, req.Header)
+	} else {
+		r.session.headers(req.Header)
+	}
+	return req, nil
+}
+
+// exchange sends a message and forwards what comes back.
+func (b *bridge) exchange(ctx context.Context, m *message) error {
+	r := request{method: http.MethodPost, message: m, operation: m.method}
+	if !m.modern() && m.method != "initialize" {
+		r.session = b.current()
+	}
+	resp, err := b.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusNotFound && r.session != nil && r.session.id != "" {
+		// The server has forgotten the session, and so did not act.
+		discard(resp)
+		if r.session, err = b.restart(ctx, r.session); err != nil {
+			return err
+		}
+		if resp, err = b.send(ctx, r); err != nil {
+			return err
+		}
+	}
+	defer resp.Body.Close()
+	if len(m.ids) == 0 { // nothing to wait for
+		m.accepted()
+		if resp.StatusCode >= 300 {
+			return httpError(resp)
+		}
+		io.CopyN(io.Discard, resp.Body, maxDrain)
+		return nil
+	}
+	kind := mediaType(resp)
+	switch {
+	case resp.StatusCode >= 300 || resp.StatusCode < 200:
+		return b.failed(ctx, m, resp)
+	case kind == typeJSON:
+		return b.whole(ctx, m, resp)
+	case kind == typeEvents:
+		return b.streamed(ctx, m, resp, r.session)
+	case resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusNoContent:
+		return &Error{Code: "no_answer", Message: fmt.Sprintf("the server took the request and gave no answer (HTTP %d)", resp.StatusCode)}
+	}
+	return &Error{Code: "strange_answer", Message: fmt.Sprintf("the server's answer is neither JSON nor a stream of events, but %q", kind)}
+}
+
+// failed forwards the JSON-RPC error that comes with an HTTP error, unchanged.
+func (b *bridge) failed(ctx context.Context, m *message, resp *http.Response) error {
+	if mediaType(resp) == typeJSON {
+		if body, err := readAll(resp.Body, resp.ContentLength, maxMessage); err == nil {
+			if e, err := open(body); err == nil && !e.failure.none() && e.method == "" && len(m.ids) == 1 {
+				if e.id.none() || !m.answered(e.id.of(body)) {
+					id := m.rest()[0]
+					m.answered(id)
+					body = withID(body, e.failure, id)
+				}
+				m.accepted()
+				b.out.send(body)
+				return nil
+			}
+		}
+	}
+	if m.method == "server/discover" && resp.StatusCode < 500 {
+		// A server of the session era says in its own way that it knows no such
+		// thing. This is how its JSON-RPC would say it, and what a client that
+		// probes for the era waits for.
+		for _, id := range m.rest() {
+			m.answered(id)
+			b.out.send(answerError(id, codeNoMethod, "Method not found", nil))
+		}
+		return nil
+	}
+	return httpError(resp)
+}
+
+// whole forwards an answer that is one JSON document.
+func (b *bridge) whole(ctx context.Context, m *message, resp *http.Response) error {
+	body, err := readAll(resp.Body, resp.ContentLength, maxMessage)
+	if err != nil {
+		return brokenError(err)
+	}
+	if err := b.forward(ctx, m, resp, body); err != nil {
+		return err
+	}
+	if len(m.ids) > 0 {
+		return &Error{Code: "no_answer", Message: "the server's answer is not one to this request"}
+	}
+	return nil
+}
+
+// forward hands one message of the server to the client, and notes what it answers.
+func (b *bridge) forward(ctx context.Context, m *message, resp *http.Response, msg []byte) error {
+	msg = bytes.TrimSpace(msg)
+	if len(msg) > 0 && msg[0] == '[' { // a batch, MCP 2025-03-26
+		return b.forwardBatch(m, msg)
+	}
+	e, err := open(msg)
+	if err != nil {
+		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
+	}
+	if m != nil && e.isResponse() && m.answered(e.id.of(msg)) {
+		msg = b.learn(ctx, m, resp, msg, e)
+		m.accepted()
+	}
+	b.out.send(msg)
+	return nil
+}
+
+func (b *bridge) forwardBatch(m *message, msg []byte) error {
+	err := elements(msg, span{0, len(msg)}, func(at span) error {
+		part := at.of(msg)
+		e, err := open(part)
+		if err == nil && m != nil && e.isResponse() {
+			m.answered(e.id.of(part))
+		}
+		return err
+	})
+	if err != nil {
+		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
+	}
+	b.out.send(msg)
+	return nil
+}
+
+// learn takes from an answer what later requests need.
+func (b *bridge) learn(ctx context.Context, m *message, resp *http.Response, msg []byte, e envelope) []byte {
+	switch {
+	case e.result.none():
+	case m.method == "initialize" && !m.modern():
+		if old := b.started(m, resp, msg, e.result); old != nil {
+			b.retire(ctx, old)
+		}
+	case m.method == "tools/list" && m.modern():
+		return b.tools.learn(msg, e.result)
+	}
+	return msg
+}
+
+// streamed forwards an answer that comes as a stream of events. One that breaks
+// off is taken up again where the era and the server allow it.
+func (b *bridge) streamed(ctx context.Context, m *message, resp *http.Response, s *session) error {
+	at, err := b.stream(ctx, m, resp)
+	if len(m.ids) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	if m.modern() || at.id == "" {
+		return brokenError(err)
+	}
+	resp.Body.Close()
+	if s == nil {
+		s = b.current()
+	}
+	return b.follow(ctx, s, m, at)
+}
+
+// lingering is how long a stream may stay open after the answer that it was opened
+// for. Most end with it, and their connection can be used again.
+const lingering = time.Second
+
+// stream forwards the events of a response until it ends, and returns where it
+// could be taken up again.
+func (b *bridge) stream(ctx context.Context, m *message, resp *http.Response) (cursor, error) {
+	var at cursor
+	waiting := m != nil
+	in := newEvents(resp.Body)
+	for {
+		e, err := in.next()
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return at, err
+		}
+		if e.hasID {
+			at.id = e.id
+		}
+		if e.retry > 0 {
+			at.retry = e.retry
+		}
+		if len(e.data) == 0 || e.other {
+			continue
+		}
+		if err := b.forward(ctx, m, resp, e.data); err != nil {
+			return at, err
+		}
+		if waiting && len(m.ids) == 0 {
+			waiting = false
+			defer time.AfterFunc(lingering, func() { resp.Body.Close() }).Stop()
+		}
+	}
+}
+
+func discard(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxDrain)
+	resp.Body.Close()
+}
+
+func mediaType(resp *http.Response) string {
+	t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return t
+}
+
+func httpError(resp *http.Response) error {
+	e := &Error{Code: "http_error", Message: fmt.Sprintf("the server answered HTTP %d", resp.StatusCode)}
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		e.Code, e.Hint = "redirect", "redirects are not followed; correct the server's URL"
+	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
+		e.Code, e.Hint = "unavailable", "try again in a moment"
+	}
+	return e
+}
+
+func networkError(err error) error {
+	return &Error{Code: "network", Message: "the server cannot be reached: " + wire.Explain(err), Err: err}
+}
+
+func brokenError(err error) error {
+	e := &Error{Code: "no_answer", Message: "the server's answer broke off; whether it acted is not known", Err: err}
+	if err == errTooLarge {
+		e.Code, e.Message = "too_large", "the server's answer is too large"
+	}
+	return e
+}
