@@ -20,6 +20,7 @@
 //	  clientauth/           how a client proves itself: none, client_secret_basic, client_secret_post, private_key_jwt
 //	  secret/               secret.Text, a string that refuses to be printed
 //	  idjagtest/            strict fakes: identity provider, authorization server, MCP server
+//	  mcptoken/             access tokens for Go programs, by running mcpauth: oauth2.TokenSource and the MCP SDK's OAuthHandler
 //	internal/
 //	  signin/               brings a person through the identity provider and back, over a loopback address
 //	  identity/             who is signed in: verify, keep, renew, forget
