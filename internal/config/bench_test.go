@@ -9,7 +9,7 @@ import (
 
 // Every token call pays for Load.
 func BenchmarkLoad(b *testing.B) {
-	for _, servers := range []int{1, 500} {
+	for _, servers := range []int{1, 50, 500} {
 		b.Run(fmt.Sprint(servers, " servers"), func(b *testing.B) {
 			p, err := Locate(b.TempDir(), vars{}.get)
 			if err != nil {
