@@ -81,7 +81,7 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 		r.Resource = ""
 	}
 	for try := 1; ; try++ {
-		g, err := idjag.Exchange(ctx, p.Net.Client(), r)
+		g, err := idjag.Exchange(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client(), r)
 		if try < maxTries && later(ctx, err) {
 			continue
 		}

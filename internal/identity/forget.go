@@ -86,7 +86,7 @@ func (p *Provider) revoke(ctx context.Context) (bool, error) {
 	}
 	PermitClient(p.Net, party.Client, meta.RevocationEndpoint)
 	p.Net.Permit(wire.RefreshToken, refresh, wire.Endpoint(meta.RevocationEndpoint))
-	err = endpoint.Revoke(ctx, p.Net.Client(), endpoint.Request{
+	err = endpoint.Revoke(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client(), endpoint.Request{
 		URL: meta.RevocationEndpoint, Client: party.Client,
 		Form: url.Values{"token": {refresh.Reveal()}, "token_type_hint": {"refresh_token"}},
 	})

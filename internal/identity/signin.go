@@ -155,7 +155,7 @@ type tokens struct {
 // ask returns what could be read of the answer with an error about the rest: a
 // rotated refresh token must not be lost to a bad neighbour.
 func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tokens, err error) {
-	answer, err := endpoint.Post(ctx, p.Net.Client(), endpoint.Request{URL: party.TokenEndpoint, Form: form, Client: party.Client})
+	answer, err := endpoint.Post(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client(), endpoint.Request{URL: party.TokenEndpoint, Form: form, Client: party.Client})
 	if err != nil {
 		return tokens{}, err
 	}

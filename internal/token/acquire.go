@@ -49,7 +49,7 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	if !s.Server.OAuth.SendsScope() {
 		r.Scopes = nil
 	}
-	t, err := idjag.Redeem(ctx, s.Net.Client(), r)
+	t, err := idjag.Redeem(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
 	if err != nil {
 		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
 	}
