@@ -26,7 +26,7 @@ func Browser(getenv func(string) string) func(context.Context, string) error {
 			if err := cmd.Start(); err != nil {
 				return err
 			}
-			go cmd.Wait()
+			go func() { _ = cmd.Wait() }() // what becomes of the browser is the person's affair
 			return nil
 		}
 		browser.Stdout, browser.Stderr = io.Discard, io.Discard

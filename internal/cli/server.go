@@ -182,7 +182,7 @@ func (a *app) agree(question string) error {
 	}
 	fmt.Fprintf(a.env.Stderr, "mcpauth: %s [y/N] ", question)
 	var answer string
-	fmt.Fscanln(a.env.Stdin, &answer)
+	_, _ = fmt.Fscanln(a.env.Stdin, &answer) // no answer is a no
 	if a := strings.ToLower(answer); a != "y" && a != "yes" {
 		return &usageError{text: "nothing was changed"}
 	}

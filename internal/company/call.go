@@ -30,7 +30,7 @@ func (c *Company) CallTool(ctx context.Context, serverName string, token secret.
 	if err != nil {
 		return "", fmt.Errorf("call %s at %s: %w", tool, serverName, carrier.explain(err))
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }()
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: args})
 	if err != nil {
 		return "", fmt.Errorf("call %s at %s: %w", tool, serverName, carrier.explain(err))

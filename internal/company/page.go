@@ -14,7 +14,7 @@ func showSignIn(w io.Writer, data idjagtest.SignInPage) {
 		"initial": func(name string) string { return name[:1] },
 		"group":   func(p idjagtest.Person) string { return p.Groups[0] },
 	}).Parse(signInPage))
-	t.Execute(w, data) // the only error is a browser that went away
+	_ = t.Execute(w, data) // the only error is a browser that went away
 }
 
 const signInPage = `<!doctype html>

@@ -112,10 +112,10 @@ func TestSecretCommandObeysContext(t *testing.T) {
 }
 
 func TestNothingConfigured(t *testing.T) {
-	if _, err := (Auth{}).Secret(t.Context()); err != ErrNoSecret {
+	if _, err := (Auth{}).Secret(t.Context()); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("Secret: %v", err)
 	}
-	if _, err := (Auth{}).Key(); err != ErrNoKey {
+	if _, err := (Auth{}).Key(); !errors.Is(err, ErrNoKey) {
 		t.Errorf("Key: %v", err)
 	}
 	if (Auth{}).HasSecret() || !(Auth{SecretFile: "f"}).HasSecret() || !(Auth{SecretCommand: []string{"c"}}).HasSecret() {

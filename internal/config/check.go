@@ -16,7 +16,7 @@ var errSkip = errors.New("skip")
 // visit calls f for every field of file.go that has a key, outermost first, and
 // goes through maps in the order of their keys. tag is the field's own.
 func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string, v reflect.Value, tag reflect.StructTag) error) error {
-	if err := f(key, v, tag); err == errSkip {
+	if err := f(key, v, tag); errors.Is(err, errSkip) {
 		return nil
 	} else if err != nil {
 		return err

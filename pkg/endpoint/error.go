@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -100,7 +101,7 @@ func strange(resp *http.Response, jsonErr error, body []byte) string {
 		return "a web page"
 	case len(head) == 0:
 		return "an empty answer"
-	case jsonErr == errTooLarge:
+	case errors.Is(jsonErr, errTooLarge):
 		return "an answer that is too large"
 	case jsonErr != nil:
 		return "something unusable (" + short(jsonErr.Error()) + ")" // may name a member
