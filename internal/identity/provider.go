@@ -126,6 +126,11 @@ func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer s
 			err = nil
 		}
 	}
+	if err == nil && c.Method != "" && v != nil { // without a vault the secret may still come
+		if _, err := c.Choose(nil); err != nil {
+			return c, &config.Error{Where: fmt.Sprintf("the client %q", id), Why: err.Error()}
+		}
+	}
 	return c, err
 }
 
