@@ -1,10 +1,16 @@
 package main
 
 import (
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
@@ -35,18 +41,15 @@ func (e *ends) must(err error, what string) {
 	}
 }
 
-func open(e *ends, ca *idjagtest.CA, rtt time.Duration) company {
+func open(e *ends, rtt time.Duration) company {
 	c := company{rtt: rtt}
 	c.Company = idjagtest.New(e, func(f *idjagtest.Company) {
-		f.CA = ca
 		f.AS.JWT = true
 		// All that the SDK's handler can do.
 		f.IdPClient.Method, f.ASClient.Method = idjagtest.AuthPost, idjagtest.AuthPost
-		if rtt > 0 {
-			f.IdP.Issuer = afar(e, &f.IdP.Party, rtt)
-			f.AS.Issuer = afar(e, &f.AS.Party, rtt)
-			f.MCP.Resource = afar(e, &f.MCP.Party, rtt) + "/mcp"
-		}
+		f.IdP.Issuer = front(e, f.IdP, rtt)
+		f.AS.Issuer = front(e, f.AS, rtt)
+		f.MCP.Resource = front(e, f.MCP, rtt) + "/mcp"
 	})
 	// The SDK reads no metadata without it, though there is no code flow here.
 	c.AS.SetQuirks(idjagtest.Member(idjagtest.Metadata, "code_challenge_methods_supported", []string{"S256"}))
@@ -54,18 +57,42 @@ func open(e *ends, ca *idjagtest.CA, rtt time.Duration) company {
 	return c
 }
 
-// afar puts a party behind a delay and returns its origin there.
-func afar(e *ends, p *idjagtest.Party, rtt time.Duration) string {
-	front, err := net.Listen("tcp", "127.0.0.1:0")
+// front serves a party over TLS, lets its metadata be kept as real ones do, and
+// puts it at a distance. It returns the origin there.
+func front(e *ends, party http.Handler, rtt time.Duration) string {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/.well-known/") {
+			w = keepable{w}
+		}
+		party.ServeHTTP(w, r)
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	e.Cleanup(s.Close)
+	if rtt == 0 {
+		return s.URL
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	e.must(err, "open a port")
-	e.Cleanup(func() { front.Close() })
-	// The party opens its port itself; find it one that is free.
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	e.must(err, "find a port")
-	p.Addr = free.Addr().String()
-	free.Close()
-	go delay(front, p.Addr, rtt)
-	return "https://" + front.Addr().String()
+	e.Cleanup(func() { l.Close() })
+	go delay(l, s.Listener.Addr().String(), rtt)
+	return "https://" + l.Addr().String()
+}
+
+// keepable is an answer that may be kept for an hour.
+type keepable struct{ http.ResponseWriter }
+
+func (k keepable) WriteHeader(status int) {
+	k.Header().Set("Cache-Control", "max-age=3600")
+	k.ResponseWriter.WriteHeader(status)
+}
+
+// certificate is the one of every front, which signed itself.
+func certificate() []byte {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
 // requests counts what the parties were asked since the last call.

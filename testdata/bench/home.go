@@ -21,8 +21,9 @@ type home struct {
 }
 
 // signIn makes a home in which the company's server is configured twice: "wiki"
-// by its URL alone, and "pinned" with its resource and authorization server.
-func signIn(e *ends, c company, dir, bin, caFile, store string) home {
+// by its URL alone, and "pinned" with its resource and authorization server. The
+// others are never asked for a token.
+func signIn(e *ends, c company, dir, bin, caFile, store string, others int) home {
 	h := home{dir: dir, bin: bin}
 	self, err := os.Executable()
 	e.must(err, "find this program")
@@ -38,15 +39,21 @@ func signIn(e *ends, c company, dir, bin, caFile, store string) home {
 		return map[string]string{"method": "client_secret_post", "secretFile": file(name, secret)}
 	}
 	as := auth("as-secret", c.ASClient.Secret)
+	servers := map[string]any{
+		"wiki":   map[string]any{"url": c.server, "oauth": map[string]any{"clientId": c.ASClient.ID, "clientAuth": as}},
+		"pinned": map[string]any{"url": c.server, "oauth": map[string]any{"clientId": c.ASClient.ID, "clientAuth": as, "issuer": c.AS.Issuer, "resource": c.server, "scopes": []string{"read"}}},
+	}
+	for i := range others {
+		servers[fmt.Sprint("other", i)] = map[string]any{
+			"url": fmt.Sprintf("https://other%d.example/mcp", i), "oauth": map[string]any{"clientId": "c", "scopes": []string{"read", "write"}},
+		}
+	}
 	config := map[string]any{
 		"enterpriseManagedAuth": map[string]any{"idp": map[string]any{
 			"issuer": c.IdP.Issuer, "clientId": c.IdPClient.ID, "clientAuth": auth("idp-secret", c.IdPClient.Secret)}},
-		"mcpServers": map[string]any{
-			"wiki":   map[string]any{"url": c.server, "oauth": map[string]any{"clientId": c.ASClient.ID, "clientAuth": as}},
-			"pinned": map[string]any{"url": c.server, "oauth": map[string]any{"clientId": c.ASClient.ID, "clientAuth": as, "issuer": c.AS.Issuer, "resource": c.server, "scopes": []string{"read"}}},
-		},
-		"store":  map[string]string{"kind": store},
-		"caFile": caFile,
+		"mcpServers": servers,
+		"store":      map[string]string{"kind": store},
+		"caFile":     caFile,
 	}
 	if store == "file" {
 		config["store"] = map[string]string{"kind": store, "keyFile": filepath.Join(dir, "key")}
