@@ -33,6 +33,8 @@ type app struct {
 	state *state.Dir
 	net   *wire.Net
 	vault *vault.Vault
+
+	providers map[string]*identity.Provider // by name
 }
 
 // open reads the configuration. It is the first thing that every verb does.
@@ -118,7 +120,12 @@ func (a *app) network() (*wire.Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What the person wrote down is trusted to be where it says.
+	a.use(n)
+	return n, nil
+}
+
+// use takes a network. What the person wrote down is trusted to be where it says.
+func (a *app) use(n *wire.Net) {
 	for _, p := range a.cfg.IdPs() {
 		n.Configured(p.Issuer)
 		n.Configured(p.TokenEndpoint)
@@ -127,7 +134,6 @@ func (a *app) network() (*wire.Net, error) {
 		a.trust(n, s)
 	}
 	a.net = n
-	return n, nil
 }
 
 func (a *app) trust(n *wire.Net, s config.Server) {
@@ -146,14 +152,38 @@ func (a *app) discovery() (*discover.Client, error) {
 	return &discover.Client{HTTP: n.Client(), Cache: token.MetadataCache{State: a.state, Now: a.env.Now}, Now: a.env.Now}, nil
 }
 
-// provider builds the identity provider with the given name.
+// provider builds the identity provider with the given name, once: servers that
+// are asked for side by side share what it has learnt.
 func (a *app) provider(name string) (*identity.Provider, error) {
 	idp, err := a.cfg.IdP(name)
 	if err != nil {
 		return nil, err
 	}
-	return a.providerOf(idp)
+	if p := a.providers[idp.Name]; p != nil {
+		return p, nil
+	}
+	p, err := a.providerOf(idp)
+	if err != nil {
+		return nil, err
+	}
+	if a.providers == nil {
+		a.providers = map[string]*identity.Provider{}
+	}
+	a.providers[idp.Name] = p
+	return p, nil
 }
+
+// finish waits a moment for renewals whose callers have gone.
+func (a *app) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer cancel()
+	for _, p := range a.providers {
+		p.Settle(ctx)
+	}
+}
+
+// finishTime is the longest that a program waits at its end for renewals.
+const finishTime = 10 * time.Second
 
 func (a *app) providerOf(idp config.IdP) (*identity.Provider, error) {
 	v, err := a.store()

@@ -20,6 +20,7 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Environ        func() []string // for programs that are run; nil means none
 	Home           string
 	Terminal       bool // a person can be asked on Stdin and reads Stderr
 
@@ -33,7 +34,7 @@ type Env struct {
 func OS() Env {
 	home, _ := os.UserHomeDir() // its absence is reported when it is needed
 	return Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Home: home,
 		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 		Browse:   Browser(os.Getenv),
 	}

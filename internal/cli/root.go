@@ -27,6 +27,10 @@ func Main(ctx context.Context, env Env) int {
 	if err == nil {
 		return exitOK
 	}
+	var child *childExit
+	if errors.As(err, &child) {
+		return child.code
+	}
 	r := explain(err)
 	if err == errSilent { //nolint:errorlint // the sentinel itself
 		return exitUnexpected
@@ -68,7 +72,8 @@ Standard output is the answer, standard error the conversation.`,
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		newLogin(a), newLogout(a), newStatus(a), newServer(a),
-		newToken(a), newHeaders(a), newBridge(a), newIDJAG(a), newExplain(a), newVersion(a),
+		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
+		newVersion(a),
 	)
 	return root
 }
