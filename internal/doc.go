@@ -27,12 +27,15 @@
 //	  grant/                decides which ID-JAG is needed and asks the identity provider for it
 //	  token/                access tokens per server: cache, one flight at a time over all processes, pins
 //	  deliver/              hands a token out: bare, JSON, headers
+//	    clients/            writes mcpauth into the MCP clients' own configuration files, and takes it out again
 //	  stage/                names the leg of the flow in which something went wrong, and the parties to it
 //	  vault/                secrets at rest: OS keychain, sealed files
 //	  state/                what is not secret, written atomically; locks between processes
 //	  config/               flags, variables and file resolved once, each value knowing its source
 //	  ownfile/              files of the person's own: who else could have written them, and replacing them whole
 //	  jsonedit/             JSON with comments, changed in its text
+//	  tomledit/             TOML, changed in its text
+//	  yamledit/             YAML, changed in its text
 //	  wire/                 the one HTTP client: which secret may go where, address guard, limits; the sanitiser
 //	  strictjson/           one JSON object written by a stranger: exact names, each once
 //	  company/              the practice company on loopback: identity provider, authorization servers, MCP servers

@@ -33,6 +33,8 @@ var imports = []struct {
 	{"internal/vault", []string{"internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/ownfile", nil},
 	{"internal/jsonedit", []string{hujson}},
+	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},
+	{"internal/yamledit", []string{"internal/jsonedit", "go.yaml.in/yaml/v3"}},
 	{"internal/config", []string{"pkg/secret", "internal/ownfile", "internal/jsonedit", hujson, flock}},
 
 	// The stages, in the order of the flow.
@@ -43,9 +45,11 @@ var imports = []struct {
 	{"internal/deliver", []string{"pkg/secret", "internal/token"}},
 	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token"}},
 	{"internal/deliver/proxy", []string{"pkg/secret", "pkg/discover", "internal/wire", "internal/token"}},
+	{"internal/deliver/clients", []string{"internal/state", "internal/ownfile", "internal/jsonedit", "internal/tomledit", "internal/yamledit"}},
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
 	{"internal/cli", slices.Concat(base, []string{"internal/signin", "internal/identity", "internal/grant", "internal/token",
-		"internal/deliver", "internal/deliver/bridge", "internal/deliver/proxy", cobra, browser, "golang.org/x/sync", "golang.org/x/term"})},
+		"internal/deliver", "internal/deliver/bridge", "internal/deliver/proxy",
+		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term"})},
 
 	{"cmd/mcpauth", []string{"internal/cli"}},
 	{"cmd/mcpauth-demo", []string{"internal/cli", "internal/company", "pkg/secret", "golang.org/x/term"}},

@@ -1,0 +1,313 @@
+package clients
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/mcpauth/mcpauth/internal/jsonedit"
+	"github.com/mcpauth/mcpauth/internal/tomledit"
+	"github.com/mcpauth/mcpauth/internal/yamledit"
+)
+
+// format is a way to write things down. Its methods change the text only where an
+// entry goes in or comes out; what that did to the meaning is checked by file.
+type format interface {
+	plain(src []byte) (any, error)
+	insert(src []byte, at string, name string, entry object) ([]byte, error)
+	remove(src []byte, at string, name string) ([]byte, error)
+}
+
+type jsonFormat struct{}
+
+// maxBrackets bounds what the recursive parser can be driven to.
+const maxBrackets = 1_000_000
+
+func (jsonFormat) plain(src []byte) (any, error) {
+	if bytes.Count(src, []byte("["))+bytes.Count(src, []byte("{")) > maxBrackets {
+		return nil, errors.New("it has too many objects and lists")
+	}
+	return jsonedit.Plain(src)
+}
+
+func (jsonFormat) insert(src []byte, at string, name string, entry object) ([]byte, error) {
+	d := jsonedit.New(src)
+	err := d.Set([]string{at, name}, entry)
+	return d.Bytes(), err
+}
+
+func (jsonFormat) remove(src []byte, at string, name string) ([]byte, error) {
+	d := jsonedit.New(src)
+	err := d.Remove([]string{at, name})
+	return d.Bytes(), err
+}
+
+type tomlFormat struct{}
+
+func (tomlFormat) plain(src []byte) (any, error) { return tomledit.Plain(src) }
+
+func (tomlFormat) insert(src []byte, at string, name string, entry object) ([]byte, error) {
+	return tomledit.Insert(src, []string{at, name}, entry.fields())
+}
+
+func (tomlFormat) remove(src []byte, at string, name string) ([]byte, error) {
+	return tomledit.Remove(src, []string{at, name})
+}
+
+// yamlFormat has its entries below one key at the top; a list when they carry
+// their names themselves.
+type yamlFormat struct{}
+
+func (yamlFormat) plain(src []byte) (any, error) { return yamledit.Plain(src) }
+
+func (yamlFormat) insert(src []byte, at string, name string, entry object) ([]byte, error) {
+	return yamledit.Insert(src, at, yamledit.Entry{Name: name, Fields: entry.fields()})
+}
+
+func (yamlFormat) remove(src []byte, at string, name string) ([]byte, error) {
+	return yamledit.Remove(src, at, name)
+}
+
+// mark is what some Windows editors begin a text with.
+var mark = []byte("\ufeff")
+
+// entries reads what the file of a client has, by name.
+func (c Client) entries(src []byte) (map[string]any, error) {
+	root, err := c.format.plain(bytes.TrimPrefix(src, mark))
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := c.split(root)
+	return list, err
+}
+
+// split takes the entries out of what a file means, and returns the rest.
+func (c Client) split(root any) (list map[string]any, rest any, err error) {
+	top, ok := root.(map[string]any)
+	if !ok {
+		return nil, nil, errors.New("it does not hold an object")
+	}
+	held := top[c.at]
+	delete(top, c.at)
+	list = map[string]any{}
+	switch x := held.(type) {
+	case nil:
+	case map[string]any:
+		if c.named {
+			return nil, nil, fmt.Errorf("%q is not a list", c.at)
+		}
+		list = x
+	case []any:
+		if !c.named {
+			return nil, nil, fmt.Errorf("%q is not an object", c.at)
+		}
+		odd := 0 // elements without a name of their own are told apart by number
+		for _, e := range x {
+			m, _ := e.(map[string]any)
+			name, ok := m["name"].(string)
+			if _, twice := list[name]; !ok || twice {
+				odd++
+				name = fmt.Sprint("#", odd, " ", name)
+			}
+			list[name] = e
+		}
+	default:
+		return nil, nil, fmt.Errorf("%q does not hold entries", c.at)
+	}
+	return list, top, nil
+}
+
+// insert adds an entry, and makes sure that nothing else has another meaning now.
+func (c Client) insert(src []byte, name string, entry object) ([]byte, error) {
+	return c.change(src, func(text []byte) ([]byte, error) {
+		inside := name
+		if c.named {
+			inside = ""
+		}
+		return c.format.insert(text, c.at, inside, entry)
+	}, func(list map[string]any) { list[name] = entry.plain() })
+}
+
+// remove takes an entry out, and makes sure that nothing else has another meaning
+// now.
+func (c Client) remove(src []byte, name string) ([]byte, error) {
+	return c.change(src, func(text []byte) ([]byte, error) {
+		return c.format.remove(text, c.at, name)
+	}, func(list map[string]any) { delete(list, name) })
+}
+
+func (c Client) change(src []byte, text func([]byte) ([]byte, error), meaning func(map[string]any)) ([]byte, error) {
+	bare, marked := bytes.CutPrefix(src, mark)
+	before, err := c.format.plain(bare)
+	if err != nil {
+		return nil, err
+	}
+	list, rest, err := c.split(before)
+	if err != nil {
+		return nil, err
+	}
+	meaning(list)
+	out, err := text(bare)
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.format.plain(out)
+	if err != nil {
+		return nil, fmt.Errorf("the result could not be read: %w", err)
+	}
+	gotList, gotRest, err := c.split(after)
+	if err != nil || !same(list, gotList) || !reflect.DeepEqual(rest, gotRest) {
+		return nil, errors.New("it is written in a way that cannot be edited safely")
+	}
+	if marked {
+		out = append(bytes.Clone(mark), out...)
+	}
+	return out, nil
+}
+
+// same compares entries. Each format has its own numbers, so what was read is
+// compared as JSON.
+func same(a, b map[string]any) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, x := range a {
+		if y, ok := b[name]; !ok || !equal(x, y) {
+			return false
+		}
+	}
+	return true
+}
+
+func equal(x, y any) bool {
+	if reflect.DeepEqual(x, y) {
+		return true
+	}
+	a, err1 := json.Marshal(x)
+	b, err2 := json.Marshal(y)
+	return err1 == nil && err2 == nil && bytes.Equal(a, b)
+}
+
+// covers reports whether an entry has all that is wanted. What the client or a
+// person added to it ("disabled", "autoApprove") is theirs.
+func covers(have any, want map[string]any) bool {
+	m, ok := have.(map[string]any)
+	if !ok {
+		return false
+	}
+	for name, w := range want {
+		h, ok := m[name]
+		if sub, isObject := w.(map[string]any); isObject && ok && covers(h, sub) {
+			continue
+		}
+		if !ok || !equal(h, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// isOurs reports whether the entry with this name starts mcpauth for the server of
+// this name.
+func isOurs(name string, entry any) bool {
+	m, ok := entry.(map[string]any)
+	if !ok {
+		return false
+	}
+	var words []string
+	for _, key := range []string{"command", "cmd", "args", "headersHelper", "http_headers_helper"} {
+		switch x := m[key].(type) {
+		case string:
+			if strings.HasSuffix(strings.ToLower(key), "helper") {
+				words = append(words, shellWords(x)...)
+			} else {
+				words = append(words, x)
+			}
+		case []any:
+			for _, e := range x {
+				s, _ := e.(string)
+				words = append(words, s)
+			}
+		}
+	}
+	if len(words) < 3 {
+		return false
+	}
+	program := words[0][strings.LastIndexAny(words[0], `/\`)+1:]
+	return strings.TrimSuffix(strings.ToLower(program), ".exe") == "mcpauth" &&
+		(words[1] == "bridge" || words[1] == "headers") && Server{Name: words[2]}.key() == name
+}
+
+// shellWords takes a helper's command apart at spaces outside of quotes.
+func shellWords(line string) []string {
+	var words []string
+	var word strings.Builder
+	quoted := rune(0)
+	for _, r := range line + " " {
+		switch {
+		case quoted == 0 && (r == '\'' || r == '"'):
+			quoted = r
+		case r == quoted:
+			quoted = 0
+		case r == ' ' && quoted == 0:
+			if word.Len() > 0 {
+				words = append(words, word.String())
+			}
+			word.Reset()
+		default:
+			word.WriteRune(r)
+		}
+	}
+	return words
+}
+
+// added finds what was added to a text, as ranges of the new one. It fails when
+// something was also taken away.
+func added(before, after []byte) (ranges [][2]int, ok bool) {
+	prefix := 0
+	for prefix < len(before) && prefix < len(after) && before[prefix] == after[prefix] {
+		prefix++
+	}
+	suffix := 0
+	for suffix < len(before)-prefix && suffix < len(after)-prefix && before[len(before)-1-suffix] == after[len(after)-1-suffix] {
+		suffix++
+	}
+	i, start := prefix, -1
+	for j := prefix; j < len(after)-suffix; j++ {
+		if i < len(before)-suffix && before[i] == after[j] {
+			if start >= 0 {
+				ranges = append(ranges, [2]int{start, j})
+				start = -1
+			}
+			i++
+		} else if start < 0 {
+			start = j
+		}
+	}
+	if start >= 0 {
+		ranges = append(ranges, [2]int{start, len(after) - suffix})
+	}
+	return ranges, i == len(before)-suffix
+}
+
+// without cuts the ranges out of a text.
+func without(text []byte, ranges [][2]int) []byte {
+	out, last := []byte{}, 0
+	for _, r := range ranges {
+		if r[0] < last || r[1] < r[0] || r[1] > len(text) {
+			return nil
+		}
+		out, last = append(out, text[last:r[0]]...), r[1]
+	}
+	return append(out, text[last:]...)
+}
+
+func hash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
