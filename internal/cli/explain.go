@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/deliver/proxy"
+	"github.com/mcpauth/mcpauth/internal/deliver/clients"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/signin"
@@ -86,6 +87,7 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 	var changed *token.Changed
 	var undecided *token.Undecided
 	var wrong *wrongURL
+	var foreign *clients.Foreign
 	var unlistenable *proxy.Unlistenable
 	var redirected *proxy.Redirected
 	switch {
@@ -104,6 +106,10 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "unknown_server", "mcpauth server add NAME "+bare(unconfigured.URL)+" --client-id ID")
 	case isAny[*config.UnknownServer](err), isAny[*config.AmbiguousURL](err):
 		return r.is(exitUsage, "unknown_server", "mcpauth server list")
+	case errors.As(err, &foreign):
+		return r.is(exitUsage, "foreign_entry", "to replace it and keep a copy of the file: mcpauth setup "+foreign.Client+" "+foreign.Server+" --force")
+	case isAny[*clients.Uneditable](err), isAny[*clients.NoFile](err):
+		return r.is(exitUsage, "client_file")
 	case isAny[*config.NoIdP](err):
 		return r.is(exitUsage, "no_idp", "mcpauth login --issuer https://your-company.example --client-id ID")
 	case isAny[*config.UnknownIdP](err), isAny[*config.AmbiguousIdP](err):

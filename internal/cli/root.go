@@ -73,7 +73,7 @@ Standard output is the answer, standard error the conversation.`,
 	root.AddCommand(
 		newLogin(a), newLogout(a), newStatus(a), newServer(a),
 		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
-		newVersion(a),
+		newSetup(a), newTeardown(a), newImport(a), newVersion(a),
 	)
 	return root
 }
@@ -134,7 +134,7 @@ func (r report) print(w io.Writer, asJSON bool) {
 			Hint    string `json:"hint,omitempty"`
 			Server  string `json:"server,omitempty"`
 		}
-		writeJSON(w, struct {
+		_ = writeJSON(w, struct {
 			Version int  `json:"version"`
 			Error   body `json:"error"`
 		}{1, body{r.Code, string(r.Stage), r.Message, strings.Join(r.Hints, "; "), r.Server}})
