@@ -67,6 +67,8 @@ type bridge struct {
 	era     string // the version of the stateless era that the client speaks
 	calls   map[string]*call
 
+	translation *translation // nil: none is needed
+
 	restarting sync.Mutex
 }
 

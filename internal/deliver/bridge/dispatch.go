@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // dispatch starts what a message of the client asks for, and returns what must be
@@ -28,19 +29,33 @@ func (b *bridge) dispatch(ctx context.Context, line []byte, before chan struct{}
 		m.accepted = sync.OnceFunc(func() { close(after) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	b.enter(m, cancel)
+	c := b.enter(m, cancel)
 	b.spawn(func() {
 		defer func() { <-b.slots }()
 		defer cancel()
 		defer m.accepted()
-		defer b.leave(m)
+		defer b.leave(m, c)
 		select {
 		case <-before:
-			b.carry(ctx, m)
+			if t := b.translating(m); t != nil {
+				b.carryTranslated(ctx, t, m)
+			} else {
+				b.carry(ctx, m)
+			}
 		case <-ctx.Done():
 		}
 	})
 	return after
+}
+
+// translating returns the translation that a message needs, if any.
+func (b *bridge) translating(m *message) *translation {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m.modern() || m.method == "initialize" {
+		return nil
+	}
+	return b.translation
 }
 
 // read1 takes a line apart: one message, or a batch where the negotiated version
@@ -94,12 +109,23 @@ func (b *bridge) carry(ctx context.Context, m *message) {
 	err := b.exchange(ctx, m)
 	switch {
 	case ctx.Err() != nil: // cancelled by the client, or at the end: nobody waits
-	case err != nil && len(m.ids) == 0:
-		b.Warn("a message of the client did not arrive: " + b.Explain(err).Message)
+	case m.refused != nil || m.method == "initialize" && !m.modern() && refuses(err):
+		if answer := b.translateFrom(ctx, m); answer != nil {
+			m.accepted()
+			b.out.send(answer)
+		} else if m.refused != nil {
+			b.out.send(m.refused)
+		} else {
+			b.fail(m, err)
+		}
+	case m.method == "notifications/initialized" && refuses(err) && b.notReally(ctx):
 	case err != nil:
-		f := b.Explain(err)
-		for _, id := range m.rest() {
-			b.out.send(answerFailure(id, f))
+		b.fail(m, err)
+	case m.method == "notifications/cancelled":
+		// The server has been told. It should not answer any more, and need not
+		// end the stream either.
+		if c := b.called(m); c != nil {
+			time.AfterFunc(lingering, c.cancel)
 		}
 	case m.method == "notifications/initialized" && !m.modern():
 		if s := b.current(); s != nil {
@@ -108,39 +134,99 @@ func (b *bridge) carry(ctx context.Context, m *message) {
 	}
 }
 
+// refuses reports whether an error is a server's word that it will not do this, and
+// not that it could not be asked.
+func refuses(err error) bool {
+	e := new(Error)
+	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+}
+
+// carryTranslated is carry between the two eras. A call may take several rounds.
+func (b *bridge) carryTranslated(ctx context.Context, t *translation, first *message) {
+	if b.turn(ctx, t, first) {
+		return
+	}
+	m := first
+	for range maxRounds {
+		m.translated, m.input = true, nil
+		err := b.exchange(ctx, m)
+		if err == nil && m.input != nil {
+			m, err = b.fulfil(ctx, t, first, m)
+		} else if err == nil {
+			return
+		}
+		var no *refusal
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.As(err, &no):
+			b.out.send(withID(no.failure, span{0, len(no.failure)}, first.id.of(first.raw)))
+			return
+		case err != nil:
+			b.fail(first, err)
+			return
+		}
+	}
+	b.fail(first, &Error{Code: "too_many_questions", Message: "the server answers with questions only"})
+}
+
+// fail tells the client that a message got no answer from the server.
+func (b *bridge) fail(m *message, err error) {
+	f := b.Explain(err)
+	if len(m.rawIDs) == 0 {
+		b.Warn("a message of the client did not arrive: " + f.Message)
+		return
+	}
+	ids := m.rest()
+	if m.translated {
+		ids = [][]byte{m.id.of(m.raw)}
+	}
+	for _, id := range ids {
+		b.out.send(answerFailure(id, f))
+	}
+}
+
 // cancelled ends a request of the stateless era, in which closing the stream is the
 // cancellation and no notification goes to the server. In the era of sessions it
 // reports false, and the notification is forwarded.
 func (b *bridge) cancelled(m *message) bool {
-	at, err := member(m.raw, m.params, "requestId")
-	if err != nil || at.none() {
-		return false
-	}
+	c := b.called(m)
 	b.mu.Lock()
-	c := b.calls[idKey(at.of(m.raw))]
-	session := b.session != nil
+	session, modern := b.session != nil, c != nil && c.modern
 	b.mu.Unlock()
-	if c == nil {
-		return !session
-	}
-	if c.modern {
+	if modern {
 		c.cancel()
 	}
-	return c.modern
+	return modern || c == nil && !session
 }
 
-func (b *bridge) enter(m *message, cancel context.CancelFunc) {
+// called is the request under way that a cancellation is about, or nil.
+func (b *bridge) called(m *message) *call {
+	at, err := member(m.raw, m.params, "requestId")
+	if err != nil || at.none() {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls[idKey(at.of(m.raw))]
+}
+
+func (b *bridge) enter(m *message, cancel context.CancelFunc) *call {
+	c := &call{m.modern(), cancel}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range m.ids {
-		b.calls[id] = &call{m.modern(), cancel}
+		b.calls[id] = c
 	}
+	return c
 }
 
-func (b *bridge) leave(m *message) {
+func (b *bridge) leave(m *message, c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id := range m.rawIDs {
-		delete(b.calls, id)
+		if b.calls[id] == c {
+			delete(b.calls, id)
+		}
 	}
 }

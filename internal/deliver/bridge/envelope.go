@@ -71,6 +71,11 @@ type message struct {
 	ids      []string // requests in it that have no answer yet; several only in a batch
 	rawIDs   map[string][]byte
 	accepted func() // called as soon as later messages may be sent
+
+	// Of messages that are, or may have to be, translated (translate.go).
+	translated bool
+	refused    []byte // the error that initialize was answered with, held back
+	input      []byte // the answer that asks something
 }
 
 // modern reports whether a message is of the stateless era.

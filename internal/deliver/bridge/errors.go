@@ -36,6 +36,7 @@ type Error struct {
 	Code    string // a word for programs
 	Message string
 	Hint    string
+	Status  int   // of HTTP, if that was it
 	Err     error // may be nil
 }
 

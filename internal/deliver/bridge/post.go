@@ -116,19 +116,19 @@ func (b *bridge) exchange(ctx context.Context, m *message) error {
 	}
 	defer resp.Body.Close()
 	if len(m.ids) == 0 { // nothing to wait for
-		m.accepted()
 		if resp.StatusCode >= 300 {
 			return httpError(resp)
 		}
+		m.accepted()
 		io.CopyN(io.Discard, resp.Body, maxDrain)
 		return nil
 	}
 	kind := mediaType(resp)
 	switch {
 	case resp.StatusCode >= 300 || resp.StatusCode < 200:
-		return b.failed(ctx, m, resp)
+		return b.failed(m, resp)
 	case kind == typeJSON:
-		return b.whole(ctx, m, resp)
+		return b.whole(m, resp)
 	case kind == typeEvents:
 		return b.streamed(ctx, m, resp, r.session)
 	case resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusNoContent:
@@ -138,17 +138,17 @@ func (b *bridge) exchange(ctx context.Context, m *message) error {
 }
 
 // failed forwards the JSON-RPC error that comes with an HTTP error, unchanged.
-func (b *bridge) failed(ctx context.Context, m *message, resp *http.Response) error {
+func (b *bridge) failed(m *message, resp *http.Response) error {
 	if mediaType(resp) == typeJSON {
 		if body, err := readAll(resp.Body, resp.ContentLength, maxMessage); err == nil {
 			if e, err := open(body); err == nil && !e.failure.none() && e.method == "" && len(m.ids) == 1 {
 				if e.id.none() || !m.answered(e.id.of(body)) {
 					id := m.rest()[0]
-					m.answered(id)
+					m.ids = nil
 					body = withID(body, e.failure, id)
+					e, _ = open(body)
 				}
-				m.accepted()
-				b.out.send(body)
+				b.answer(m, resp, body, e)
 				return nil
 			}
 		}
@@ -167,12 +167,12 @@ func (b *bridge) failed(ctx context.Context, m *message, resp *http.Response) er
 }
 
 // whole forwards an answer that is one JSON document.
-func (b *bridge) whole(ctx context.Context, m *message, resp *http.Response) error {
+func (b *bridge) whole(m *message, resp *http.Response) error {
 	body, err := readAll(resp.Body, resp.ContentLength, maxMessage)
 	if err != nil {
 		return brokenError(err)
 	}
-	if err := b.forward(ctx, m, resp, body); err != nil {
+	if err := b.forward(m, resp, body); err != nil {
 		return err
 	}
 	if len(m.ids) > 0 {
@@ -182,7 +182,7 @@ func (b *bridge) whole(ctx context.Context, m *message, resp *http.Response) err
 }
 
 // forward hands one message of the server to the client, and notes what it answers.
-func (b *bridge) forward(ctx context.Context, m *message, resp *http.Response, msg []byte) error {
+func (b *bridge) forward(m *message, resp *http.Response, msg []byte) error {
 	msg = bytes.TrimSpace(msg)
 	if len(msg) > 0 && msg[0] == '[' { // a batch, MCP 2025-03-26
 		return b.forwardBatch(m, msg)
@@ -192,11 +192,33 @@ func (b *bridge) forward(ctx context.Context, m *message, resp *http.Response, m
 		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
 	}
 	if m != nil && e.isResponse() && m.answered(e.id.of(msg)) {
-		msg = b.learn(ctx, m, resp, msg, e)
-		m.accepted()
+		b.answer(m, resp, msg, e)
+	} else {
+		b.out.send(msg)
 	}
-	b.out.send(msg)
 	return nil
+}
+
+// answer hands the answer to a request to the client, unless the bridge itself has
+// something to do about it first.
+func (b *bridge) answer(m *message, resp *http.Response, msg []byte, e envelope) {
+	switch {
+	case m.method == "initialize" && !m.modern() && !e.failure.none():
+		m.refused = bytes.Clone(msg)
+		return
+	case m.translated && needsInput(msg, e.result):
+		m.input = bytes.Clone(msg)
+		return
+	case m.translated && !e.id.none():
+		id := m.rawIDs[idKey(e.id.of(msg))]
+		if !bytes.Equal(id, e.id.of(msg)) {
+			msg = append(append(bytes.Clone(msg[:e.id.from]), id...), msg[e.id.to:]...)
+			e, _ = open(msg)
+		}
+	}
+	msg = b.learn(m, resp, msg, e)
+	m.accepted()
+	b.out.send(msg)
 }
 
 func (b *bridge) forwardBatch(m *message, msg []byte) error {
@@ -216,12 +238,12 @@ func (b *bridge) forwardBatch(m *message, msg []byte) error {
 }
 
 // learn takes from an answer what later requests need.
-func (b *bridge) learn(ctx context.Context, m *message, resp *http.Response, msg []byte, e envelope) []byte {
+func (b *bridge) learn(m *message, resp *http.Response, msg []byte, e envelope) []byte {
 	switch {
 	case e.result.none():
 	case m.method == "initialize" && !m.modern():
 		if old := b.started(m, resp, msg, e.result); old != nil {
-			b.retire(ctx, old)
+			b.retire(b.life, old)
 		}
 	case m.method == "tools/list" && m.modern():
 		return b.tools.learn(msg, e.result)
@@ -232,7 +254,7 @@ func (b *bridge) learn(ctx context.Context, m *message, resp *http.Response, msg
 // streamed forwards an answer that comes as a stream of events. One that breaks
 // off is taken up again where the era and the server allow it.
 func (b *bridge) streamed(ctx context.Context, m *message, resp *http.Response, s *session) error {
-	at, err := b.stream(ctx, m, resp)
+	at, err := b.stream(m, resp)
 	if len(m.ids) == 0 || ctx.Err() != nil {
 		return nil
 	}
@@ -252,7 +274,7 @@ const lingering = time.Second
 
 // stream forwards the events of a response until it ends, and returns where it
 // could be taken up again.
-func (b *bridge) stream(ctx context.Context, m *message, resp *http.Response) (cursor, error) {
+func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 	var at cursor
 	waiting := m != nil
 	in := newEvents(resp.Body)
@@ -273,7 +295,7 @@ func (b *bridge) stream(ctx context.Context, m *message, resp *http.Response) (c
 		if len(e.data) == 0 || e.other {
 			continue
 		}
-		if err := b.forward(ctx, m, resp, e.data); err != nil {
+		if err := b.forward(m, resp, e.data); err != nil {
 			return at, err
 		}
 		if waiting && len(m.ids) == 0 {
@@ -294,7 +316,7 @@ func mediaType(resp *http.Response) string {
 }
 
 func httpError(resp *http.Response) error {
-	e := &Error{Code: "http_error", Message: fmt.Sprintf("the server answered HTTP %d", resp.StatusCode)}
+	e := &Error{Code: "http_error", Status: resp.StatusCode, Message: fmt.Sprintf("the server answered HTTP %d", resp.StatusCode)}
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		e.Code, e.Hint = "redirect", "redirects are not followed; correct the server's URL"

@@ -171,5 +171,5 @@ func (b *bridge) get(ctx context.Context, s *session, m *message, at cursor) (cu
 	case resp.StatusCode != http.StatusOK || mediaType(resp) != typeEvents:
 		return cursor{}, errNoStream // 405, as the spec says; others have other ways to say no
 	}
-	return b.stream(ctx, m, resp)
+	return b.stream(m, resp)
 }
