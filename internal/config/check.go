@@ -13,9 +13,18 @@ import (
 // errSkip keeps visit out of an object.
 var errSkip = errors.New("skip")
 
+// visitor is told of a field: its key, its value and its own tag.
+type visitor func(key string, v reflect.Value, tag reflect.StructTag) error
+
 // visit calls f for every field of file.go that has a key, outermost first, and
-// goes through maps in the order of their keys. tag is the field's own.
-func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string, v reflect.Value, tag reflect.StructTag) error) error {
+// goes through maps in the order of their keys.
+func visit(key string, v reflect.Value, f visitor) error { return walk(key, v, "", true, f) }
+
+// visitPresent leaves out what may be absent and is: a server has a dozen of that,
+// and every token call pays for it.
+func visitPresent(key string, v reflect.Value, f visitor) error { return walk(key, v, "", false, f) }
+
+func walk(key string, v reflect.Value, tag reflect.StructTag, all bool, f visitor) error {
 	if err := f(key, v, tag); errors.Is(err, errSkip) {
 		return nil
 	} else if err != nil {
@@ -24,16 +33,18 @@ func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() && v.Elem().Kind() == reflect.Struct {
-			return visit(key, v.Elem(), "", f)
+			return walk(key, v.Elem(), "", all, f)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			name, _ := spelling(field.Tag)
-			if name == "" {
+			name, optional := spelling(field.Tag)
+			// An absent object is one as well when it is written down as {}.
+			absent := field.Type.Kind() != reflect.Struct && v.Field(i).IsZero()
+			if name == "" || absent && optional && !all {
 				continue
 			}
-			if err := visit(join(key, name), v.Field(i), field.Tag, f); err != nil {
+			if err := walk(join(key, name), v.Field(i), field.Tag, all, f); err != nil {
 				return err
 			}
 		}
@@ -44,7 +55,7 @@ func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string
 			// A map's element cannot be changed in place.
 			element := reflect.New(v.Type().Elem()).Elem()
 			element.Set(v.MapIndex(name))
-			if err := visit(joinName(key, name.String()), element, "", f); err != nil {
+			if err := walk(joinName(key, name.String()), element, "", all, f); err != nil {
 				return err
 			}
 			v.SetMapIndex(name, element)
@@ -56,7 +67,7 @@ func visit(key string, v reflect.Value, tag reflect.StructTag, f func(key string
 // check applies the rules that the tags of file.go name, and those that take
 // more than one key.
 func check(file *File, at sources) error {
-	return visit("", reflect.ValueOf(file).Elem(), "", func(key string, v reflect.Value, tag reflect.StructTag) error {
+	return visitPresent("", reflect.ValueOf(file).Elem(), func(key string, v reflect.Value, tag reflect.StructTag) error {
 		fail := func(key, why string) error {
 			return &Error{at.of(key), fmt.Sprintf("%q %s", last(key), why)}
 		}
@@ -72,20 +83,20 @@ func check(file *File, at sources) error {
 		if _, set := at[key]; !set && v.IsZero() {
 			return errSkip
 		}
-		switch x := v.Interface().(type) {
-		case Managed:
+		switch x := v.Addr().Interface().(type) {
+		case *Managed:
 			if _, ok := x.IdPs[DefaultIdP]; ok {
 				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\"")
 			}
-		case OAuth:
+		case *OAuth:
 			if sub, why := x.broken(file); why != "" {
 				return fail(join(key, sub), why)
 			}
-		case Auth:
+		case *Auth:
 			if sub, why := x.broken(); why != "" {
 				return fail(join(key, sub), why)
 			}
-		case Store:
+		case *Store:
 			if sub, why := x.broken(); why != "" {
 				return fail(join(key, sub), why)
 			}

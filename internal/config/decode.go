@@ -116,9 +116,9 @@ func (d *decoder) value(key string, v hujson.Value, into reflect.Value) error {
 	case reflect.Slice:
 		return d.list(key, v, into)
 	}
-	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Int: "a whole number"}[into.Kind()]
 	lit, ok := v.Value.(hujson.Literal)
 	if !ok || string(lit) == "null" || json.Unmarshal(lit, into.Addr().Interface()) != nil {
+		want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Int: "a whole number"}[into.Kind()]
 		return d.fail(v.StartOffset, fmt.Sprintf("%q is not %s", last(key), want))
 	}
 	if into.Kind() == reflect.String && into.Len() == 0 {

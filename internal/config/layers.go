@@ -64,7 +64,7 @@ func (o Overrides) layer(spell func(flag string) string) layer {
 		l.selected = or(o.IdP, DefaultIdP)
 	}
 	l.file.name()
-	_ = visit("", reflect.ValueOf(&l.file).Elem(), "", func(key string, _ reflect.Value, tag reflect.StructTag) error {
+	_ = visit("", reflect.ValueOf(&l.file).Elem(), func(key string, _ reflect.Value, tag reflect.StructTag) error {
 		if flag := tag.Get("flag"); flag != "" {
 			l.at[key] = spell(flag)
 		} else if strings.HasPrefix(key, "enterpriseManagedAuth.") {
@@ -155,7 +155,7 @@ func (l *layer) absolute(home, base string) {
 		}
 		return filepath.Join(base, p)
 	}
-	_ = visit("", reflect.ValueOf(&l.file).Elem(), "", func(_ string, v reflect.Value, tag reflect.StructTag) error {
+	_ = visitPresent("", reflect.ValueOf(&l.file).Elem(), func(_ string, v reflect.Value, tag reflect.StructTag) error {
 		if v.Kind() == reflect.Struct && v.IsZero() {
 			return errSkip
 		}

@@ -20,7 +20,7 @@ func (c *Config) Settings() []Setting {
 	if c.selected != "" {
 		list = append(list, Setting{"idp", c.selected, c.at["idp"]})
 	}
-	_ = visit("", reflect.ValueOf(&c.file).Elem(), "", func(key string, v reflect.Value, tag reflect.StructTag) error {
+	_ = visit("", reflect.ValueOf(&c.file).Elem(), func(key string, v reflect.Value, tag reflect.StructTag) error {
 		value, set := shown(v, tag)
 		if set {
 			list = append(list, Setting{key, value, or(c.at[key], "default")})
