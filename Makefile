@@ -5,7 +5,7 @@ BIN      := .cache/bin
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race lint bench fuzz cover interop conformance keychain release-check clean
+.PHONY: help demo build test race lint bench fuzz cover interop interop-clients conformance keychain release-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,7 @@ lint: ## gofmt, go vet, staticcheck, golangci-lint; for every system that is rel
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for os in linux darwin windows; do GOOS=$$os go vet ./... || exit 1; done
 	cd testdata/interop && go vet ./...
+	cd testdata/interop/clients && go vet ./...
 	cd testdata/conformance && go vet ./...
 	.ci/tools staticcheck golangci-lint
 	$(BIN)/staticcheck -tests=false ./...
@@ -47,6 +48,9 @@ cover: ## which lines the tests reach; the page is .cache/cover.html
 
 interop: ## zitadel, oidc-provider, a go-sdk server and Chromium; needs Node and Chromium
 	testdata/interop/run
+
+interop-clients: ## Claude Code, Codex, Inspector, the SDKs and curl with mcpauth; needs npm and 1 GB
+	testdata/interop/clients/run
 
 conformance: ## the public MCP suite against the real binary; needs npm
 	testdata/conformance/run

@@ -83,7 +83,7 @@ func (o *office) furnish(t *testing.T) {
 		"if [ \"$1\" = bridge ]; then echo \"$*\" >>%[2]q; exec %[1]q \"$@\" 2>>%[3]q; fi\n"+
 		"%[1]q \"$@\" 2>%[2]q.$$; code=$?\n"+
 		"cat %[2]q.$$ >&2; { echo \"$*: exit $code\"; cat %[2]q.$$; } >>%[2]q; rm %[2]q.$$\nexit $code\n",
-		real, o.helperLog(), o.helperLog()+".bridge")
+		real, o.helperLog(), o.bridgeLog())
 	o.executable(t, "mcpauth", script)
 	for _, name := range []string{"xdg-open", "open", "sensible-browser", "x-www-browser", "www-browser", "gio", "wslview",
 		"firefox", "chromium", "chromium-browser", "google-chrome"} {
@@ -99,6 +99,7 @@ func (o *office) executable(t *testing.T, name, script string) {
 }
 
 func (o *office) helperLog() string  { return filepath.Join(o.bin, "helper.log") }
+func (o *office) bridgeLog() string  { return o.helperLog() + ".bridge" }
 func (o *office) browserLog() string { return filepath.Join(o.bin, "browser.log") }
 
 // env is what a client is started with. Nothing of the developer's own gets in.
@@ -210,6 +211,15 @@ func (o *office) rotate() { o.Docs.RevokeTokens("alice") }
 func (o *office) revoke() {
 	o.RevokePerson("alice")
 	o.Docs.RevokeTokens("alice")
+}
+
+// story is what the company saw, line by line.
+func (o *office) story() string {
+	var b strings.Builder
+	for _, e := range o.Log() {
+		fmt.Fprintln(&b, e)
+	}
+	return b.String()
 }
 
 // calls counts the tool calls that reached the wiki in Alice's name.

@@ -35,7 +35,7 @@ func (t *table) write(tb testing.TB) {
 	fmt.Fprintln(w, "CLIENT\tFORM\tSCENARIO\tVERDICT\tSECONDS\tMCPAUTH STARTED\tLAST ANSWER")
 	for _, r := range t.rows {
 		if r.took == 0 {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.client, r.form, r.scenario, r.verdict)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\t\t\n", r.client, r.form, r.scenario, r.verdict)
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%d\t%s\n", r.client, r.form, r.scenario, r.verdict, r.took.Seconds(), r.asked, oneLine(r.last))
