@@ -68,6 +68,7 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 			return err
 		}
 		b.Endpoint, b.Token = s.URL, a.lastingSource(s.Name)
+		b.Scopes, b.MaxScopes = s.OAuth.Scopes, s.OAuth.MaxScopes
 	}
 	// A client that is gone must be an error to write to, not the end: the server
 	// is told that its session is over.

@@ -55,6 +55,7 @@ type OAuth struct {
 	ClientAuth        Auth     `json:"clientAuth,omitzero" jsonschema:"How mcpauth proves itself to the authorization server."`
 	Scopes            []string `json:"scopes,omitempty" check:"scope" flag:"scope" jsonschema:"Scopes to ask for."`
 	RequireScopes     []string `json:"requireScopes,omitempty" check:"scope" jsonschema:"Scopes without which a token is useless."`
+	MaxScopes         []string `json:"maxScopes,omitempty" check:"scope" jsonschema:"The scopes that a server may make the bridge ask for while it runs, on top of scopes. Absent: whatever the identity provider grants."`
 	Issuer            string   `json:"issuer,omitempty" check:"issuer" flag:"issuer" jsonschema:"Pins the authorization server to this issuer."`
 	Resource          string   `json:"resource,omitempty" check:"uri" jsonschema:"The resource identifier, for a server that publishes none."`
 	Audience          string   `json:"audience,omitempty" check:"text" jsonschema:"The audience to ask the identity provider for, when it is not the issuer."`

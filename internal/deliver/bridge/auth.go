@@ -2,16 +2,11 @@ package bridge
 
 import (
 	"context"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
-	"github.com/mcpauth/mcpauth/pkg/discover"
-	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -31,10 +26,21 @@ type auth struct {
 
 	mu     sync.Mutex
 	have   token.Token
+	before secret.Text // still on its way with requests that began earlier
 	until  time.Time // have is not asked about before
 	scopes []string  // to ask for instead of the configured ones, after a step-up
 	flight *flight
+	failed error     // of the last question, not to be repeated before …
+	again  time.Time // … this time
+
+	configured, most []string // scopes: of the configuration, and the cap on step-ups
+	steps            map[string]int
+	denied           map[string]time.Time
 }
+
+// pause is how long a failure answers further calls as well: an agent that tries
+// again and again must not hammer the identity provider.
+const pause = time.Second
 
 // flight is one question to the source of tokens.
 type flight struct {
@@ -77,6 +83,10 @@ func (a *auth) obtain(ctx context.Context, w want) (token.Token, error) {
 			defer a.mu.Unlock()
 			return a.have, nil
 		}
+		if a.flight == nil && a.failed != nil && a.now().Before(a.again) && !w.wide {
+			defer a.mu.Unlock()
+			return token.Token{}, a.failed
+		}
 		f, mine := a.flight, a.flight == nil
 		if mine {
 			f = &flight{done: make(chan struct{})}
@@ -108,8 +118,12 @@ func (a *auth) fetch(ctx context.Context, f *flight, w want) {
 	defer close(f.done)
 	a.flight = nil
 	if f.got, f.err = t, err; err != nil {
+		if !w.wide {
+			a.failed, a.again = err, a.now().Add(pause)
+		}
 		return
 	}
+	a.failed = nil
 	for _, text := range t.Warnings {
 		a.warn(text)
 	}
@@ -117,7 +131,7 @@ func (a *auth) fetch(ctx context.Context, f *flight, w want) {
 }
 
 // keep makes t the token of all calls. It may go to the server's own URL and below,
-// and nowhere else (S6, S7); the one before may go nowhere any more.
+// and nowhere else (S6, S7); the one before the last may go nowhere any more.
 func (a *auth) keep(t token.Token, w want) {
 	if w.wide {
 		if !w.good(t) {
@@ -127,91 +141,16 @@ func (a *auth) keep(t token.Token, w want) {
 	}
 	if !t.AccessToken.Equal(a.have.AccessToken) {
 		a.net.Permit(wire.AccessToken, t.AccessToken, wire.Prefix(a.endpoint))
-		if !a.have.AccessToken.IsZero() {
-			a.net.Forget(a.have.AccessToken)
+		if !a.before.IsZero() && !a.before.Equal(t.AccessToken) {
+			a.net.Forget(a.before)
 		}
+		a.before = a.have.AccessToken
 	}
 	a.have = t
 	// The source says when a token is too old; it is asked when a tenth of what
 	// is left, half a minute at most, remains.
 	left := t.Expires.Sub(a.now())
 	a.until = t.Expires.Add(-min(left/10, 30*time.Second))
-}
-
-// refused decides what to do about a 401 or 403: it returns another token to send
-// the same message with, or why there is none. A request that was answered so was
-// not acted upon.
-func (a *auth) refused(ctx context.Context, resp *http.Response, with token.Token) (token.Token, error) {
-	var bearer discover.Challenge
-	if list, err := discover.Challenges(resp.Header); err == nil {
-		for _, c := range list {
-			if c.Scheme == "bearer" {
-				bearer = c
-			}
-		}
-	}
-	code := bearer.ErrorCode()
-	switch {
-	case a.get == nil:
-		return token.Token{}, &Error{Code: "no_auth", Message: "the server wants a token, and this bridge was started without one"}
-	case code == "insufficient_user_authentication": // RFC 9470
-		return token.Token{}, stronger(resp, bearer)
-	case resp.StatusCode == http.StatusForbidden && code == "insufficient_scope":
-		return a.stepUp(ctx, with, bearer.Scopes())
-	case resp.StatusCode == http.StatusForbidden:
-		return token.Token{}, &Error{Code: "forbidden", Message: "the server forbids this (HTTP 403)"}
-	}
-	return a.renew(ctx, with.AccessToken)
-}
-
-func errRefused() error {
-	return &Error{Code: "token_refused", Message: "the server refuses the token that its own authorization server issued", Hint: "tell the owner of the server"}
-}
-
-// stronger puts the challenge into the words of the token endpoints, which the same
-// requirement may come from: one explanation serves both.
-func stronger(resp *http.Response, c discover.Challenge) error {
-	e := &endpoint.Error{
-		Endpoint: "the server", Status: resp.StatusCode, Code: c.ErrorCode(),
-		ACRValues: strings.Join(c.ACRValues(), " "), MaxAge: -1,
-	}
-	if age, ok := c.MaxAge(); ok {
-		e.MaxAge = age
-	}
-	return e
-}
-
-// stepUp asks for the scopes that the operation needs on top of those there are
-// (MCP 2026-07-28, Step-Up Authorization). It stops when that brings none of them.
-func (a *auth) stepUp(ctx context.Context, with token.Token, challenged []string) (token.Token, error) {
-	missing := &Error{Code: "insufficient_scope", Message: "the server wants a scope that cannot be had: " + strings.Join(challenged, " "), Hint: "ask your administrator to allow it"}
-	if len(challenged) == 0 || contains(with.Scopes, challenged) {
-		return token.Token{}, missing // it has been tried
-	}
-	a.mu.Lock()
-	asked := a.scopes
-	if asked == nil {
-		asked = with.Scopes
-	}
-	union := slices.Concat(asked, challenged)
-	slices.Sort(union)
-	union = slices.Compact(union)
-	a.mu.Unlock()
-	wide := func(t token.Token) bool { return contains(t.Scopes, challenged) }
-	t, err := a.obtain(ctx, want{ask: token.Ask{Scopes: union}, good: wide, wide: true})
-	if err == nil && !wide(t) {
-		err = missing
-	}
-	return t, err
-}
-
-func contains(have, want []string) bool {
-	for _, s := range want {
-		if !slices.Contains(have, s) {
-			return false
-		}
-	}
-	return true
 }
 
 // held is the token there is, without asking for one.

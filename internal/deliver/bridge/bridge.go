@@ -38,6 +38,10 @@ type Options struct {
 	// for a server that wants none.
 	Token func(context.Context, token.Ask) (token.Token, error)
 
+	// Scopes are the configured ones, and MaxScopes those that the server may make
+	// the bridge ask for on top. Nil leaves that to the identity provider.
+	Scopes, MaxScopes []string
+
 	Explain func(error) Failure // nil: the error's own words
 	Warn    func(text string)   // nil drops warnings
 	Now     func() time.Time    // nil means time.Now
@@ -117,7 +121,7 @@ func newBridge(o Options) *bridge {
 	}
 	return &bridge{
 		Options: o, http: o.Net.Streaming(), out: &out{w: o.Out}, slots: make(chan struct{}, inFlight), calls: map[string]*call{},
-		auth: &auth{get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn},
+		auth: &auth{get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, configured: o.Scopes, most: o.MaxScopes},
 	}
 }
 

@@ -36,6 +36,12 @@ func (m *message) operand() (string, bool) {
 	return string(s), err == nil
 }
 
+// operation names what a message is about, for the record of step-ups.
+func (m *message) operation() string {
+	name, _ := m.operand()
+	return m.method + " " + name
+}
+
 // The sentinel around a value that cannot stand in a header as it is.
 const (
 	encodedFrom = "=?base64?"

@@ -29,12 +29,12 @@ type request struct {
 // send sends a request with the bearer token. A 401 or 403 says that the server
 // did not act on it: it is sent again when there is another token that may help.
 func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
-	const most = 3 // renewed once and widened once
 	t, err := b.auth.bearer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for tries := 1; ; tries++ {
+	n := tries{operation: r.operation}
+	for {
 		req, err := b.request(ctx, r)
 		if err != nil {
 			return nil, err
@@ -46,18 +46,12 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 		if err != nil {
 			return nil, networkError(err)
 		}
-		if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+		c, curable := b.auth.challenge(resp)
+		if !curable {
 			return resp, nil
 		}
-		if resp.StatusCode == http.StatusForbidden && b.auth.get == nil {
-			return resp, nil
-		}
-		io.CopyN(io.Discard, resp.Body, maxDrain)
-		resp.Body.Close()
-		if tries == most {
-			return nil, errRefused()
-		}
-		if t, err = b.auth.refused(ctx, resp, t); err != nil {
+		discard(resp)
+		if t, err = b.auth.cure(ctx, resp, c, t, &n); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +90,7 @@ func (b *bridge) request(ctx context.Context, r request) (*http.Request, error) 
 
 // exchange sends a message and forwards what comes back.
 func (b *bridge) exchange(ctx context.Context, m *message) error {
-	r := request{method: http.MethodPost, message: m, operation: m.method}
+	r := request{method: http.MethodPost, message: m, operation: m.operation()}
 	if !m.modern() && m.method != "initialize" {
 		r.session = b.current()
 	}
@@ -318,6 +312,10 @@ func mediaType(resp *http.Response) string {
 func httpError(resp *http.Response) error {
 	e := &Error{Code: "http_error", Status: resp.StatusCode, Message: fmt.Sprintf("the server answered HTTP %d", resp.StatusCode)}
 	switch {
+	case resp.StatusCode == http.StatusUnauthorized:
+		e.Code, e.Message = "no_auth", "the server wants a token, and this bridge was started without one"
+	case resp.StatusCode == http.StatusForbidden:
+		e.Code = "forbidden"
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		e.Code, e.Hint = "redirect", "redirects are not followed; correct the server's URL"
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:

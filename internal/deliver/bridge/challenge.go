@@ -1,0 +1,146 @@
+package bridge
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+)
+
+// tries counts what was done about the refusals of one message.
+type tries struct {
+	operation        string // what a step-up is about
+	renewed, widened int
+}
+
+// Limits of one message, of one operation for as long as the bridge runs, and of
+// how long a scope that was not granted is not asked for again.
+const (
+	maxRenewed = 1
+	maxWidened = 2
+	maxSteps   = 5
+	denial     = time.Minute
+)
+
+// challenge is what a 401 or 403 wants. ok is false for one that no token cures.
+func (a *auth) challenge(resp *http.Response) (c discover.Challenge, ok bool) {
+	if a.get == nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+		return c, false
+	}
+	// A header that cannot be read makes no difference to a 401.
+	list, _ := discover.Challenges(resp.Header)
+	for _, found := range list {
+		if found.Scheme == "bearer" {
+			c = found
+		}
+	}
+	return c, resp.StatusCode == http.StatusUnauthorized || c.ErrorCode() == "insufficient_scope" || c.ErrorCode() == stepUpSignIn
+}
+
+// stepUpSignIn is the error of RFC 9470.
+const stepUpSignIn = "insufficient_user_authentication"
+
+// cure decides what to do about a challenge: it returns another token to send the
+// same message with, or why there is none. A request that was answered so was not
+// acted upon.
+func (a *auth) cure(ctx context.Context, resp *http.Response, c discover.Challenge, with token.Token, n *tries) (token.Token, error) {
+	switch c.ErrorCode() {
+	case stepUpSignIn:
+		return token.Token{}, stronger(resp, c)
+	case "insufficient_scope":
+		n.widened++
+		return a.widen(ctx, with, c.Scopes(), n)
+	}
+	if n.renewed++; n.renewed > maxRenewed {
+		return token.Token{}, errRefused()
+	}
+	return a.renew(ctx, with.AccessToken)
+}
+
+func errRefused() error {
+	return &Error{Code: "token_refused", Message: "the server refuses the token that its own authorization server issued", Hint: "tell the owner of the server"}
+}
+
+// stronger puts the challenge into the words of the token endpoints, which the same
+// requirement may come from: one explanation serves both.
+func stronger(resp *http.Response, c discover.Challenge) error {
+	e := &endpoint.Error{
+		Endpoint: "the server", Status: resp.StatusCode, Code: stepUpSignIn,
+		ACRValues: strings.Join(c.ACRValues(), " "), MaxAge: -1,
+	}
+	if age, ok := c.MaxAge(); ok {
+		e.MaxAge = age
+	}
+	return e
+}
+
+// widen asks for the scopes that an operation needs, on top of those there are (MCP
+// 2026-07-28, Step-Up Authorization). The identity provider decides; a cap can be
+// configured (S27). It stops as soon as asking brings none of them.
+func (a *auth) widen(ctx context.Context, with token.Token, scopes []string, n *tries) (token.Token, error) {
+	missing := &Error{
+		Code: "insufficient_scope", Message: "the server wants the scope " + strings.Join(scopes, " ") + ", which you were not granted",
+		Hint: "ask your administrator to allow it",
+	}
+	ask, err := a.wider(with, scopes, n)
+	if err != nil {
+		return token.Token{}, err
+	}
+	if ask == nil {
+		return token.Token{}, missing
+	}
+	enough := func(t token.Token) bool { return contains(t.Scopes, scopes) }
+	t, err := a.obtain(ctx, want{ask: token.Ask{Scopes: ask}, good: enough, wide: true})
+	if err == nil && enough(t) {
+		return t, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.denied[strings.Join(scopes, " ")] = a.now().Add(denial)
+	if err != nil {
+		return token.Token{}, err
+	}
+	return token.Token{}, missing
+}
+
+// wider returns the scopes to ask for, nil if that is of no use: there are none to
+// add, they were there already, or they have been asked for often enough.
+func (a *auth) wider(with token.Token, scopes []string, n *tries) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.steps == nil {
+		a.steps, a.denied = map[string]int{}, map[string]time.Time{}
+	}
+	if len(a.steps) > 1000 || len(a.denied) > 1000 { // a server that makes names up
+		clear(a.steps)
+		clear(a.denied)
+	}
+	if a.most != nil && !contains(slices.Concat(a.most, a.configured), scopes) {
+		return nil, &Error{
+			Code: "beyond_max_scopes", Message: "the server wants the scope " + strings.Join(scopes, " ") + ", which is beyond oauth.maxScopes",
+			Hint: "if that is right, add it to oauth.maxScopes of this server",
+		}
+	}
+	a.steps[n.operation]++
+	if len(scopes) == 0 || contains(with.Scopes, scopes) || n.widened > maxWidened ||
+		a.steps[n.operation] > maxSteps || a.now().Before(a.denied[strings.Join(scopes, " ")]) {
+		return nil, nil
+	}
+	union := slices.Concat(a.configured, a.scopes, with.Scopes, scopes)
+	slices.Sort(union)
+	return slices.Compact(union), nil
+}
+
+func contains(have, want []string) bool {
+	for _, s := range want {
+		if !slices.Contains(have, s) {
+			return false
+		}
+	}
+	return true
+}
