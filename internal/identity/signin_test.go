@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/signin"
+	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -125,10 +126,41 @@ func TestSharedWindow(t *testing.T) {
 	if n := windows.Load(); n < 1 || n > 2 {
 		t.Errorf("%d windows, want one, and one for the demanding sign-in", n)
 	}
-	l.p.MaxAge = time.Hour
-	before := windows.Load()
-	if _, err := l.p.SignIn(t.Context(), func(ctx context.Context, a string) error { windows.Add(1); return l.browse(ctx, a) }); err != nil || windows.Load() != before+1 {
-		t.Errorf("got %v with %d more windows, want a new one", err, windows.Load()-before)
+}
+
+// T7: the sign-in that somebody else made meanwhile will not do for who wants one
+// of a certain kind.
+func TestDemandingSignInOpensItsOwnWindow(t *testing.T) {
+	for _, row := range []struct {
+		maxAge  time.Duration
+		windows int32
+	}{{0, 0}, {time.Hour, 1}} {
+		l := newLaptop(t)
+		id := l.signIn(t)
+		unlock, err := l.p.State.Lock(t.Context(), "sign-in at "+l.p.IdP.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := l.provider(t)
+		p.MaxAge = row.maxAge
+		asked := make(chan struct{})
+		once := sync.OnceFunc(func() { close(asked) })
+		p.Now = func() time.Time { defer once(); return l.Now() }
+		var windows atomic.Int32
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.SignIn(t.Context(), func(ctx context.Context, a string) error { windows.Add(1); return l.browse(ctx, a) })
+			done <- err
+		}()
+		<-asked
+		id.SignedIn = l.Now().Add(time.Second) // as if the other window had ended well
+		if err := l.p.State.Update(t.Context(), func(f *state.File) error { f.Identities[l.p.IdP.Name] = id; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+		if err := <-done; err != nil || windows.Load() != row.windows {
+			t.Errorf("max age %v: %d windows, want %d; %v", row.maxAge, windows.Load(), row.windows, err)
+		}
 	}
 }
 

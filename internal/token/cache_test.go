@@ -78,6 +78,21 @@ func TestLookupComparesTheKey(t *testing.T) {
 	if !hit(s, id, Ask{}) {
 		t.Error("the token is gone")
 	}
+	// What is sealed under the right name for somebody else is not believed.
+	f, _ := s.State.Read()
+	k, _, _ := s.lookup(t.Context(), f, id, Ask{})
+	plain, err := s.Vault.Open(t.Context(), k.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Subject = "bob"
+	if err := s.Vault.Seal(t.Context(), k.name(), plain); err != nil {
+		t.Fatal(err)
+	}
+	id.Subject = "bob"
+	if hit(s, id, Ask{}) {
+		t.Error("the token of another key is found under the name of this one")
+	}
 }
 
 func TestScopesAreASet(t *testing.T) {
