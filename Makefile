@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 .PHONY: help demo build test race lint bench fuzz cover interop interop-clients conformance keychain release-check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the whole flow against the practice company, told step by step
 	go run ./cmd/mcpauth-demo --auto
