@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func recorded() {
 		}
 		fmt.Fprintln(log, "$ mcpauth", strings.Join(env.Args, " "))
 		env.Stderr = io.MultiWriter(env.Stderr, log)
-		secret := func(arg string) bool { return slices.Contains([]string{"token", "headers", "id-jag"}, arg) }
+		secret := func(arg string) bool { return slices.Contains([]string{"token", "headers", "id-jag", "env"}, arg) }
 		if !slices.ContainsFunc(env.Args, secret) {
 			env.Stdout = io.MultiWriter(env.Stdout, log)
 		}
@@ -47,7 +48,9 @@ func recorded() {
 	if ahead, err := time.ParseDuration(os.Getenv("CLOCK")); err == nil {
 		env.Now = func() time.Time { return time.Now().Add(ahead) }
 	}
-	os.Exit(cli.Main(context.Background(), env))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Main(ctx, env))
 }
 
 // browser is the person: it signs in at the address and comes back.

@@ -37,6 +37,7 @@ import (
 //	busy VAR, free VAR   a port of this computer that is taken, or not
 //	expand FROM TO       copy a file, with variables
 //	idp, as, as2, mcp …  change a party (parties_test.go)
+//	proxy, through       run mcpauth proxy, and call a server through it (proxy_test.go)
 //	nosecrets            the end of every script
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -53,6 +54,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
 			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
+			"proxy": proxyCmd, "through": through,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
 	})
@@ -62,7 +64,7 @@ func TestScript(t *testing.T) {
 // signs in by herself.
 func setUp(env *testscript.Env) error {
 	o := &office{}
-	env.Values[officeKey{}] = o
+	env.Values[officeKey{}], env.Values[runningKey{}] = o, &running{}
 	home, transcript := filepath.Join(env.WorkDir, "home"), filepath.Join(env.WorkDir, "transcript")
 	for _, d := range []string{home, transcript} {
 		if err := os.Mkdir(d, 0o700); err != nil {

@@ -154,6 +154,9 @@ func (a *app) announce(o proxyOptions, l net.Listener, p *proxy.Proxy) error {
 // problem is explain for an MCP client that shows what it is answered.
 func problem(err error) proxy.Problem {
 	r := explain(err)
+	if len(r.Facts) > 0 && r.Server != "" { // they are many lines
+		r.Hints = []string{"for your administrator: mcpauth explain " + r.Server}
+	}
 	return proxy.Problem{Code: wire.Clean(r.Code), Message: wire.Clean(r.Message), Hint: wire.Clean(strings.Join(r.Hints, "; "))}
 }
 

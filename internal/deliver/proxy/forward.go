@@ -97,6 +97,8 @@ func (t *route) inspect(resp *http.Response) error {
 		return &Redirected{Host: t.url.Host, Status: resp.StatusCode}
 	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized:
 		t.sayRefusal(resp)
+	case resp.StatusCode < 400:
+		t.saidNothing()
 	}
 	for name := range resp.Header {
 		switch {
@@ -121,4 +123,11 @@ func (t *route) say(problem Problem) {
 	if !again && t.proxy.Log != nil {
 		t.proxy.Log(t.server.Name, problem)
 	}
+}
+
+// saidNothing has the next problem told, even if it is the one before.
+func (t *route) saidNothing() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.said = Problem{}
 }
