@@ -142,13 +142,15 @@ func TestS31AnotherPerson(t *testing.T) {
 		t.Fatalf("got a token of %q", at.Subject)
 	}
 
-	// Alice signs in while a token for Bob is on its way.
+	// Alice signs in while Bob's call is on its way: what it brings is Alice's, and
+	// must not be kept under Bob's name.
 	l.Advance(15 * time.Minute)
-	l.AS.SetFault(idjagtest.Redeem, idjagtest.Fault{Times: 1, OnHit: func() { l.signIn(t, l.Person.Subject) }})
+	l.MCP.SetFault(idjagtest.Metadata, idjagtest.Fault{Times: 1, OnHit: func() { l.signIn(t, l.Person.Subject) }})
 	l.mustGet(t, l.source(t), Ask{})
+	l.signIn(t, "bob")
 	tok = l.mustGet(t, l.source(t), Ask{})
-	if at, _ := l.AS.Lookup(tok.AccessToken.Reveal()); at.Subject != l.Person.Subject || tok.Cached {
-		t.Errorf("Alice got a token of %q, cached: %v", at.Subject, tok.Cached)
+	if at, _ := l.AS.Lookup(tok.AccessToken.Reveal()); at.Subject != "bob" || tok.Cached {
+		t.Errorf("Bob got a token of %q, cached: %v", at.Subject, tok.Cached)
 	}
 }
 
@@ -212,6 +214,20 @@ func TestSignOutWhileATokenIsOnItsWay(t *testing.T) {
 	var out *identity.SignedOut
 	if _, err := l.get(t, l.source(t), Ask{}); !errors.As(err, &out) {
 		t.Errorf("after it: %v", err)
+	}
+}
+
+// The first token of a server leaves nothing behind either.
+func TestNothingIsStoredBehindASignOut(t *testing.T) {
+	l := newLaptop(t)
+	l.AS.SetFault(idjagtest.Redeem, idjagtest.Fault{Times: 1, OnHit: func() {
+		if _, err := l.source(t).Provider.Forget(context.Background()); err != nil {
+			t.Errorf("sign out: %v", err)
+		}
+	}})
+	l.mustGet(t, l.source(t), Ask{})
+	if n := l.sealedFiles(t); n != 0 {
+		t.Errorf("%d sealed files", n)
 	}
 }
 

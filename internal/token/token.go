@@ -71,7 +71,7 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 		return Token{}, err
 	}
 	asked := s.now()
-	key, cached, ok := s.lookup(ctx, record, id, a)
+	_, cached, ok := s.lookup(ctx, record, id, a)
 	if ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
@@ -86,9 +86,12 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	if id, err = s.Provider.KnownIn(record); err != nil {
 		return Token{}, err
 	}
-	key, cached, ok = s.lookup(ctx, record, id, a)
+	key, cached, ok := s.lookup(ctx, record, id, a)
 	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
+	}
+	if err := s.denied(record, id, a); err != nil {
+		return Token{}, err
 	}
 	chain, err := s.Acquire(ctx, a)
 	if err != nil {

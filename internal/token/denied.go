@@ -1,0 +1,50 @@
+package token
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+)
+
+// memory is how long a company's no is taken for granted, so that an agent in a
+// loop does not hammer the identity provider.
+const memory = time.Minute
+
+// Remembered is a refusal that was not asked for again.
+type Remembered struct {
+	When time.Time
+	Err  error
+}
+
+func (e *Remembered) Error() string { return e.Err.Error() }
+
+func (e *Remembered) Unwrap() error { return e.Err }
+
+// denied returns the refusal of the last minute, if the same question would be
+// asked again: of the same sign-in, and with what is configured.
+func (s *Source) denied(record state.File, id state.Identity, a Ask) error {
+	r := record.Servers[s.Server.URL]
+	last := r.LastError
+	if last == nil || a.Fresh || a.Scopes != nil || last.Stage != string(stage.Exchange) ||
+		!slices.Contains([]string{"access_denied", "invalid_target"}, last.Code) {
+		return nil
+	}
+	if age := s.now().Sub(last.When); age < 0 || age >= memory || !id.SignedIn.Before(last.When) {
+		return nil
+	}
+	p := s.parties()
+	p.Resource, p.AS, p.Scopes = or(p.Resource, r.Resource), or(p.AS, r.Issuer), s.scopes(a)
+	return &Remembered{When: last.When, Err: stage.At(stage.Exchange, p, &endpoint.Error{
+		Endpoint: "the identity provider", Status: 403, Code: last.Code, MaxAge: -1,
+	})}
+}
+
+func or(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
