@@ -68,6 +68,8 @@ type Change struct {
 	Removed       []string
 	Backup        string   // the copy that was made, "" when there was one already or nothing to copy
 	Rivals        []string // other entries with the URL of a server that was set up
+
+	lossy bool // something that is not mcpauth's is not in the text after
 }
 
 // Changes reports whether anything is different afterwards.
@@ -97,7 +99,7 @@ func (c Client) Snippet(q Request) (string, error) {
 
 // Setup writes entries for the servers.
 func (e Editor) Setup(ctx context.Context, c Client, q Request) (Change, error) {
-	return e.edit(ctx, c, q.DryRun, func(ch *Change, _ *record) error { return c.setUp(ch, q) }, q.Force)
+	return e.edit(ctx, c, q.DryRun, func(ch *Change, _ *record) error { return c.setUp(ch, q) })
 }
 
 // setUp computes the text after a setup.
@@ -123,6 +125,7 @@ func (c Client) setUp(ch *Change, q Request) error {
 		case there && !isOurs(name, old) && !q.Force:
 			return &Foreign{c.ID, s.Name, ch.Path, name}
 		case there:
+			ch.lossy = ch.lossy || !isOurs(name, old)
 			if text, err = c.remove(text, name); err != nil {
 				return err
 			}
@@ -159,7 +162,7 @@ func rivals(have map[string]any, name, url string) (list []string) {
 // mcpauth. A file that is as setup left it gets its bytes back, and one that setup
 // made is removed.
 func (e Editor) Teardown(ctx context.Context, c Client, servers []Server, dryRun bool) (Change, error) {
-	return e.edit(ctx, c, dryRun, func(ch *Change, r *record) error { return c.tearDown(ch, r, servers) }, false)
+	return e.edit(ctx, c, dryRun, func(ch *Change, r *record) error { return c.tearDown(ch, r, servers) })
 }
 
 func (c Client) tearDown(ch *Change, r *record, servers []Server) error {
@@ -200,7 +203,7 @@ func (c Client) tearDown(ch *Change, r *record, servers []Server) error {
 
 // edit reads the file, lets change work out the text after it, and writes that. A
 // client may write its file at any time: then the work starts again.
-func (e Editor) edit(ctx context.Context, c Client, dryRun bool, change func(*Change, *record) error, replaces bool) (Change, error) {
+func (e Editor) edit(ctx context.Context, c Client, dryRun bool, change func(*Change, *record) error) (Change, error) {
 	path := c.File(e.Place)
 	if path == "" {
 		return Change{}, &NoFile{c.Name}
@@ -222,8 +225,7 @@ func (e Editor) edit(ctx context.Context, c Client, dryRun bool, change func(*Ch
 		}
 		ch := Change{Path: path, Before: before, After: before}
 		records := e.records()
-		r := records[target]
-		if err := change(&ch, r); err != nil {
+		if err := change(&ch, records[target]); err != nil {
 			if foreign := (*Foreign)(nil); errors.As(err, &foreign) {
 				return ch, err
 			}
@@ -236,28 +238,84 @@ func (e Editor) edit(ctx context.Context, c Client, dryRun bool, change func(*Ch
 		if err != nil {
 			return ch, err
 		}
-		if !bytes.Equal(now, before) || (now == nil) != (before == nil) {
-			continue
+		if bytes.Equal(now, before) && (now == nil) == (before == nil) {
+			return ch, e.save(c, &ch, records, target, mode)
 		}
-		// The record goes first. Without the change it fits no file, and does no
-		// harm; a change without its record could not be undone exactly.
-		if records[target] = r.after(before, ch.After, len(ch.Removed) == 0 && !c.hasOurs(before)); records[target] == nil {
-			delete(records, target)
-		}
-		if before == nil && records[target] != nil {
-			records[target].Folder = missing(filepath.Dir(target))
-		}
-		if err := e.keep(records); err != nil {
-			return ch, err
-		}
-		if err := ch.write(target, mode, replaces && len(ch.Replaced) > 0); err != nil {
-			return ch, err
-		}
-		if ch.After == nil {
-			r.removeFolders(filepath.Dir(target))
-		}
-		return ch, nil
 	}
+}
+
+// save writes the record and then the file: a record without its change fits no
+// file and does no harm, a change without its record could not be undone exactly.
+func (e Editor) save(c Client, ch *Change, records map[string]*record, target string, mode os.FileMode) error {
+	old := records[target]
+	next := old.after(ch.Before, ch.After, len(ch.Removed) == 0 && !c.hasOurs(ch.Before))
+	if next == nil {
+		delete(records, target)
+	} else {
+		records[target] = next
+		if ch.Before == nil {
+			next.Folder = missing(filepath.Dir(target))
+		}
+	}
+	if err := e.keep(records); err != nil {
+		return err
+	}
+	if ch.After == nil {
+		if err := os.Remove(target); err != nil {
+			return err
+		}
+		old.removeFolders(filepath.Dir(target))
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if original, ok := old.original(ch.Before); ch.Before != nil && len(ch.Removed) == 0 && !(ok && original == nil) {
+		var err error
+		if ch.Backup, err = backUp(target, ch.Before, mode, ch.lossy); err != nil {
+			return fmt.Errorf("back up %s: %w", target, err)
+		}
+	}
+	if err := ownfile.Replace(target, ch.After, mode); err != nil {
+		return err
+	}
+	if len(ch.Removed) > 0 {
+		return dropBackup(target, ch.After)
+	}
+	return nil
+}
+
+// backUp copies a file once, and tells where to; "" when there was a copy. What is
+// lossy gets one more copy, beside the first.
+func backUp(target string, text []byte, mode os.FileMode, lossy bool) (string, error) {
+	path := target + backupSuffix
+	for i := 2; exists(path); i++ {
+		if !lossy {
+			return "", nil
+		}
+		path = fmt.Sprint(target, backupSuffix, "-", i)
+	}
+	return path, ownfile.Replace(path, text, mode)
+}
+
+// dropBackup removes the copy of a file that is again as it was before mcpauth
+// came.
+func dropBackup(target string, text []byte) error {
+	path := target + backupSuffix
+	if old, _, err := ownfile.Read(path, maxFile); err == nil && bytes.Equal(old, text) {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+func (c Client) hasOurs(src []byte) bool {
+	have, err := c.entries(src)
+	for name, entry := range have {
+		if isOurs(name, entry) {
+			return true
+		}
+	}
+	return err != nil
 }
 
 // missing returns the outermost folder that has to be made for dir, "" for none.
@@ -273,53 +331,4 @@ func (r *record) removeFolders(dir string) {
 	for r.Folder != "" && len(dir) >= len(r.Folder) && os.Remove(dir) == nil {
 		dir = filepath.Dir(dir)
 	}
-}
-
-func (c Client) hasOurs(src []byte) bool {
-	have, err := c.entries(src)
-	for name, entry := range have {
-		if isOurs(name, entry) {
-			return true
-		}
-	}
-	return err != nil
-}
-
-// write backs the file up and puts the new text in its place.
-func (ch *Change) write(target string, mode os.FileMode, another bool) (err error) {
-	switch {
-	case ch.After == nil:
-		return os.Remove(target)
-	case ch.Before == nil:
-		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-			return err
-		}
-	case len(ch.Removed) == 0:
-		if ch.Backup, err = backUp(target, ch.Before, mode, another); err != nil {
-			return fmt.Errorf("back up %s: %w", target, err)
-		}
-	}
-	if err := ownfile.Replace(target, ch.After, mode); err != nil {
-		return err
-	}
-	if backup := target + backupSuffix; len(ch.Removed) > 0 {
-		// Everything is as it was before mcpauth came: its copy has no use left.
-		if old, _, err := ownfile.Read(backup, maxFile); err == nil && bytes.Equal(old, ch.After) {
-			return os.Remove(backup)
-		}
-	}
-	return nil
-}
-
-// backUp copies a file once. When something is lost that mcpauth did not write, it
-// makes another copy beside the first.
-func backUp(target string, text []byte, mode os.FileMode, another bool) (string, error) {
-	path := target + backupSuffix
-	for i := 2; exists(path); i++ {
-		if !another {
-			return "", nil
-		}
-		path = fmt.Sprint(target, backupSuffix, "-", i)
-	}
-	return path, ownfile.Replace(path, text, mode)
 }
