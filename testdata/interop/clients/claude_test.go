@@ -1,10 +1,10 @@
 package clients
 
-import (
-	"testing"
-)
+import "testing"
 
-// claude runs Claude Code for one conversation, as the README sets it up.
+// claude runs Claude Code for one conversation, as the README sets it up. Its
+// documented switches keep it from the network; offering tools only on request is
+// off too, so that the model sees them.
 func claude(t *testing.T, o *office, v visit) report {
 	m := startModel(t, v)
 	server := map[string]any{"type": "http", "url": o.wiki.URL, "headersHelper": "mcpauth headers wiki",

@@ -5,7 +5,9 @@ import (
 	"testing"
 )
 
-// codex runs Codex for one conversation, as the README sets it up.
+// codex runs Codex for one conversation, as the README sets it up. The server is
+// required, because without that codex exec drops one that cannot be started
+// without a word. Features that look for news on the network are off.
 func codex(t *testing.T, o *office, v visit) report {
 	m := startModel(t, v)
 	server := fmt.Sprintf("url = %q\nhttp_headers_helper = \"mcpauth headers wiki\"\n", o.wiki.URL)
@@ -35,6 +37,7 @@ apps = false
 
 [mcp_servers.wiki]
 default_tools_approval_mode = "approve"
+required = true
 %s`, m.url+"/v1", server))
 	r := o.run(t, o.env(), npm("codex"), "exec", "--skip-git-repo-check", "What does the wiki say?")
 	return m.report(r.said())
