@@ -62,4 +62,10 @@
 // a function that does the work and knows no cobra; add it in cli/root.go; add a
 // script in testdata/script and run the tests with -update for the help page. New
 // kinds of errors get their words in cli/explain.go, and nowhere else.
+//
+// # To add an MCP client
+//
+// Write a row in deliver/clients/table.go, a line in the table of the README and a
+// script testdata/script/setup_client.txtar with the file before and after. A row
+// says where its maker documents the file; never guess one.
 package internal
