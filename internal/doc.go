@@ -66,6 +66,6 @@
 // # To add an MCP client
 //
 // Write a row in deliver/clients/table.go, a line in the table of the README and a
-// script testdata/script/setup_client.txtar with the file before and after. A row
-// says where its maker documents the file; never guess one.
+// script testdata/script/setup_client.txtar with the file before and after. Take the
+// file and the shape of an entry from the maker's documentation or source.
 package internal
