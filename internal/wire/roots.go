@@ -37,8 +37,8 @@ func (r *roots) load() {
 	*r.pool = *system
 }
 
-// wait returns when the certificates are there. Every dial calls it after the
-// TCP connection and so before the TLS handshake.
+// wait returns when the certificates are there. Every dial that is not for plain
+// http calls it after the TCP connection and so before the TLS handshake.
 func (r *roots) wait(ctx context.Context) error {
 	r.start()
 	select {

@@ -45,7 +45,11 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	t.net.roots.start()
+	if out.URL.Scheme == "https" {
+		t.net.roots.start()
+	} else {
+		out = out.WithContext(context.WithValue(out.Context(), plainKey{}, true))
+	}
 	resp, err := t.pools[r].RoundTrip(out)
 	if err != nil {
 		return nil, err
@@ -56,6 +60,10 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// plainKey marks the connections that need no certificates: those of plain http,
+// which is for loopback only.
+type plainKey struct{}
 
 // pool returns the transport for one reach. Connections are never shared between
 // reaches: a kept connection would otherwise carry a request past the guard.

@@ -27,8 +27,8 @@ type auth struct {
 	mu     sync.Mutex
 	have   token.Token
 	before secret.Text // still on its way with requests that began earlier
-	until  time.Time // have is not asked about before
-	scopes []string  // to ask for instead of the configured ones, after a step-up
+	until  time.Time   // have is not asked about before
+	scopes []string    // to ask for instead of the configured ones, after a step-up
 	flight *flight
 	failed error     // of the last question, not to be repeated before …
 	again  time.Time // … this time

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -53,6 +54,10 @@ const inFlight = 1024
 
 // ending is what requests under way get when the client has closed its end.
 const ending = 500 * time.Millisecond
+
+// settled is when what the start needed, a third of the memory, is given back: a
+// bridge runs all day, most of it idle, one for every server and client.
+const settled = time.Second
 
 // bridge is one client in front of one server.
 type bridge struct {
@@ -93,6 +98,8 @@ func Run(ctx context.Context, o Options) error {
 	if b.Token != nil {
 		b.spawn(func() { b.auth.bearer(life) }) // while the client makes up its mind
 	}
+	tidy := time.AfterFunc(settled, debug.FreeOSMemory)
+	defer tidy.Stop()
 	err := b.serve(life)
 	if err == nil {
 		b.settle(life, ending)

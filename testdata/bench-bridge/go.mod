@@ -1,0 +1,3 @@
+module github.com/mcpauth/mcpauth/testdata/bench-bridge
+
+go 1.26.0
