@@ -112,7 +112,7 @@ func (d *Dir) Read() (File, []Warning) {
 	if damaged(err) {
 		// A writer may be replacing the file right now. Without the lock this
 		// could move its good file aside; when the lock is taken, leave it.
-		ctx, cancel := context.WithTimeout(context.Background(), poll)
+		ctx, cancel := context.WithTimeout(context.Background(), moment)
 		defer cancel()
 		if unlock, lockErr := d.Lock(ctx, fileName); lockErr == nil {
 			defer unlock()

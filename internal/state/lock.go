@@ -23,9 +23,8 @@ func (e *Busy) Error() string {
 }
 func (e *Busy) Unwrap() error { return e.Err }
 
-// poll is how often a waiter asks. A hundred waiters at this pace are served as
-// fast as they can read what the first one wrote.
-const poll = 10 * time.Millisecond
+// moment is how long a reader waits for a lock that it can do without.
+const moment = 10 * time.Millisecond
 
 // Lock waits until this caller alone holds name, among all goroutines and
 // processes that use the folder. It returns *Busy when ctx's deadline passes
@@ -38,20 +37,47 @@ const poll = 10 * time.Millisecond
 // a process that waits on a deleted file and one that locks its successor would
 // both believe that they are alone.
 func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, ended(name, err)
+	}
 	path := filepath.Join(d.path, "locks", Hash(name)+".lock")
 	if err := d.makeLockFile(path); err != nil {
 		return nil, fmt.Errorf("lock %q: %w", name, err)
 	}
 	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|nonBlock|noFollow))
-	_, err = l.TryLockContext(ctx, poll)
-	switch {
-	case err == nil:
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, &Busy{name, err}
-	default:
-		return nil, fmt.Errorf("lock %q: %w", name, err)
+	ok, err := l.TryLock()
+	if err == nil && !ok {
+		err = wait(ctx, l)
+	}
+	if err != nil {
+		return nil, ended(name, err)
 	}
 	return sync.OnceFunc(func() { l.Unlock() }), nil
+}
+
+// wait lets the caller sleep in the kernel. If waiters asked again and again
+// instead, a hundred of them would take the time that the holder needs.
+func wait(ctx context.Context, l *flock.Flock) error {
+	locked := make(chan error, 1)
+	go func() { locked <- l.Lock() }()
+	select {
+	case err := <-locked:
+		return err
+	case <-ctx.Done():
+		go func() { // nobody wants it any more when it comes
+			if <-locked == nil {
+				l.Unlock()
+			}
+		}()
+		return ctx.Err()
+	}
+}
+
+func ended(name string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &Busy{name, err}
+	}
+	return fmt.Errorf("lock %q: %w", name, err)
 }
 
 // makeLockFile makes the file with a mode that the next process can open,

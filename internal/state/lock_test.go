@@ -131,3 +131,27 @@ func TestKilledHolder(t *testing.T) {
 	}
 	unlock()
 }
+
+// A waiter that has given up takes nothing from those who come later.
+func TestNoLockForWhoGaveUp(t *testing.T) {
+	d := state.Open(t.TempDir())
+	unlock, err := d.Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error, 1)
+		go func() { _, err := d.Lock(ctx, "a"); got <- err }()
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	unlock()
+	again, err := d.Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
