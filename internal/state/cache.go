@@ -37,7 +37,8 @@ func (d *Dir) Cache(key string, maxAge time.Duration) ([]byte, bool) {
 }
 
 // SetCache keeps data under key if it can. A cache that cannot be written is
-// slower, not broken, so that there is no error.
+// slower, not broken, so that there is no error, and what a power cut leaves of it
+// is a miss.
 func (d *Dir) SetCache(key string, data []byte) {
 	if len(data) > maxCached {
 		return
@@ -46,7 +47,7 @@ func (d *Dir) SetCache(key string, data []byte) {
 	if err != nil {
 		return
 	}
-	_ = d.WriteFile(cacheFile(key), b)
+	_ = d.replaceFile(cacheFile(key), b, false)
 }
 
 func cacheFile(key string) string { return path.Join("metadata", Hash(key)+".json") }

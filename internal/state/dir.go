@@ -115,18 +115,22 @@ func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string
 
 // WriteFile replaces name as one step: a reader, and whoever comes after a
 // crash, finds the old content or the new one. Mode 0600 under any umask.
-func (d *Dir) WriteFile(name string, data []byte) error {
+func (d *Dir) WriteFile(name string, data []byte) error { return d.replaceFile(name, data, true) }
+
+// replaceFile is WriteFile for what need not survive a power cut, unless durable:
+// each of its two waits for the disk can cost more than a request.
+func (d *Dir) replaceFile(name string, data []byte, durable bool) error {
 	path, err := d.join(name)
 	if err != nil {
 		return err
 	}
-	if err := d.write(path, data); err != nil {
+	if err := d.write(path, data, durable); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-func (d *Dir) write(path string, data []byte) (err error) {
+func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 	folder := filepath.Dir(path)
 	if err := d.makeFolder(folder); err != nil {
 		return err
@@ -147,8 +151,10 @@ func (d *Dir) write(path string, data []byte) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	if err := f.Close(); err != nil {
 		return err
@@ -157,6 +163,9 @@ func (d *Dir) write(path string, data []byte) (err error) {
 		return err
 	}
 	sweep(folder, d.now())
+	if !durable {
+		return nil
+	}
 	return syncFolder(folder)
 }
 
