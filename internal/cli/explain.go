@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
-	"github.com/mcpauth/mcpauth/internal/deliver/proxy"
 	"github.com/mcpauth/mcpauth/internal/deliver/clients"
+	"github.com/mcpauth/mcpauth/internal/deliver/proxy"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/signin"
@@ -64,6 +65,10 @@ func explain(err error) report {
 	var oauth *endpoint.Error
 	if errors.As(err, &oauth) {
 		r.oauth(at, oauth)
+		var remembered *token.Remembered
+		if errors.As(err, &remembered) {
+			r.Hints = append(r.Hints, "this was the answer at "+remembered.When.Local().Format(time.TimeOnly)+"; to ask again: mcpauth token "+at.Server+" --fresh")
+		}
 		return r
 	}
 	for _, known := range []func(error, *stage.Error, *report) bool{
@@ -135,6 +140,8 @@ func explainIdentity(err error, at *stage.Error, r *report) bool {
 	var refused *signin.Refused
 	var port *signin.PortBusy
 	switch {
+	case isAny[*tooManyWindows](err):
+		return r.is(exitSignIn, "too_many_windows", "end what keeps opening them, or sign in without one: mcpauth login --no-browser")
 	case errors.As(err, &out):
 		r.Message = out.Why
 		return r.is(exitSignIn, "signed_out", login(out.IdP))

@@ -52,7 +52,7 @@ func printHeaders(ctx context.Context, a *app, o headersOptions) error {
 	if err != nil {
 		return err
 	}
-	t, err := getToken(ctx, a, name, o.ask)
+	t, err := getToken(ctx, a, name, o.ask, (*token.Source).GetForHelper)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 	if err := a.open(); err != nil {
 		return err
 	}
-	t, err := getToken(ctx, a, o.server, o.ask)
+	t, err := getToken(ctx, a, o.server, o.ask, (*token.Source).Get)
 	if err != nil {
 		return err
 	}
@@ -73,14 +73,14 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 }
 
 // getToken answers within helperTime, whatever happens. The configuration is open.
-func getToken(ctx context.Context, a *app, server string, ask token.Ask) (token.Token, error) {
+func getToken(ctx context.Context, a *app, server string, ask token.Ask, get func(*token.Source, context.Context, token.Ask) (token.Token, error)) (token.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()
 	s, err := a.source(server)
 	if err != nil {
 		return token.Token{}, err
 	}
-	t, err := s.Get(ctx, ask)
+	t, err := get(s, ctx, ask)
 	if err != nil {
 		return token.Token{}, err
 	}

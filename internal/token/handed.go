@@ -4,20 +4,21 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
+	"fmt"
 	"time"
 )
 
-// patience is how long a helper's silence means that its token was taken, and how
-// often at most a token is replaced on suspicion.
-const patience = time.Minute
+// patience is how soon a second question is suspicious, and how often at most a
+// token is replaced on suspicion.
+const patience = 60 // seconds
 
 // handed is what was last given to a header helper's caller. It holds no token.
 type handed struct {
-	Token  string    `json:"token"` // a digest
-	When   time.Time `json:"when"`
-	Minted time.Time `json:"minted,omitzero"` // last time on suspicion
+	token        string // a digest
+	when, minted int64  // in Unix seconds; minted is the last time on suspicion
 }
+
+func (h handed) line() string { return fmt.Sprintf("%s %d %d", h.token, h.when, h.minted) }
 
 // GetForHelper is Get for callers that have no way to say that the server has
 // refused a token: MCP clients run their header helper again, and that is all.
@@ -28,28 +29,27 @@ func (s *Source) GetForHelper(ctx context.Context, a Ask) (Token, error) {
 	if err != nil {
 		return t, err
 	}
-	last, now := s.lastHanded(), s.now()
-	next := handed{Token: digest(t), When: now, Minted: last.Minted}
-	if t.Cached && last.Token == next.Token && now.Sub(last.When) < patience && now.Sub(last.Minted) >= patience {
+	last, now := s.lastHanded(), s.now().Unix()
+	next := handed{token: digest(t), when: now, minted: last.minted}
+	if t.Cached && last.token == next.token && now-last.when < patience && now-last.minted >= patience {
 		again := a
 		again.Refused = t.AccessToken
 		fresh, err := s.Get(ctx, again)
 		switch {
 		case err == nil:
 			t = fresh
-			next.Token, next.Minted = digest(t), now
+			next.token, next.minted = digest(t), now
 		case !temporary(err): // access was taken away, which is what the server knew
 			return Token{}, err
 		}
 	}
-	if b, err := json.Marshal(next); err == nil {
-		s.State.SetCache(s.handedKey(), b)
-	}
+	s.State.SetCache(s.handedKey(), []byte(next.line()))
 	return t, nil
 }
 
 func (s *Source) lastHanded() (h handed) {
-	if b, ok := s.State.Cache(s.handedKey(), 2*patience); ok && json.Unmarshal(b, &h) != nil {
+	b, _ := s.State.Cache(s.handedKey(), 2*patience*time.Second)
+	if n, err := fmt.Sscanf(string(b), "%s %d %d", &h.token, &h.when, &h.minted); n != 3 || err != nil {
 		return handed{}
 	}
 	return h
