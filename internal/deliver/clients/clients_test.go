@@ -181,6 +181,7 @@ func TestProgram(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "other", "mcpauth"), "", 0o755)
 	write(t, filepath.Join(dir, "plain", "mcpauth"), "", 0o644)
+	t.Chdir(dir) // or "bin" would lead nowhere
 	cursor, gemini := client(t, "cursor"), client(t, "gemini-cli")
 	for _, tt := range []struct{ name, path, graphical, shell string }{
 		{"in PATH", dir + "/plain:" + bin, bin + "/mcpauth", "mcpauth"},

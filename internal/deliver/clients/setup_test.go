@@ -210,6 +210,18 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// Once somebody has written to it, a file that setup made is theirs.
+func TestCreatedThenEdited(t *testing.T) {
+	e, c := editor(t), client(t, "cursor")
+	file := c.File(e.Place)
+	setUp(t, e, c, Request{Servers: []Server{wiki}})
+	write(t, file, strings.Replace(read(t, file), "{", "{ // mine", 1), 0o600)
+	tearDown(t, e, c)
+	if got := strings.Join(strings.Fields(read(t, file)), ""); got != `{//mine"mcpServers":{}}` {
+		t.Error(got)
+	}
+}
+
 // A client that writes its file meanwhile is not overwritten.
 func TestFileChangesMeanwhile(t *testing.T) {
 	e, c := editor(t), client(t, "cursor")
