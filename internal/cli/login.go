@@ -132,6 +132,7 @@ func runLogin(ctx context.Context, a *app, o loginOptions) error {
 	if err != nil {
 		return err
 	}
+	a.closed(ctx)
 	if err := a.saveLogin(ctx, idp); err != nil {
 		return err
 	}
@@ -163,10 +164,13 @@ func signInOrImport(ctx context.Context, a *app, p *identity.Provider, o loginOp
 	defer cancel()
 	return p.SignIn(ctx, func(ctx context.Context, address string) error {
 		if !o.noBrowser {
-			err := a.env.Browse(ctx, address)
+			err := a.browse(ctx, address)
 			if err == nil {
 				a.say("sign in at %s in your browser; waiting", host(p.IdP.Issuer))
 				return nil
+			}
+			if isAny[*tooManyWindows](err) {
+				return err
 			}
 			a.say("the browser could not be opened: %s", wire.Clean(err.Error()))
 		}

@@ -29,6 +29,7 @@ type File struct {
 	Store      *Store              `json:"store,omitempty"`
 	Identities map[string]Identity `json:"identities,omitempty"` // by name of the IdP in the configuration
 	Servers    map[string]Server   `json:"servers,omitempty"`    // by URL of the MCP server
+	Windows    []time.Time         `json:"windows,omitempty"`    // browser windows that were opened lately
 }
 
 // Store says where the secrets of this folder are, as decided at the first

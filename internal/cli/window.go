@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/state"
+)
+
+// At most so many browser windows are opened in so much time, over all processes,
+// without a sign-in coming of it: a client that starts one whenever the last has
+// failed must not bury a person in windows. Without a window (--no-browser) there
+// is no limit.
+const (
+	windowsAtMost = 5
+	windowsWithin = 10 * time.Minute
+)
+
+// tooManyWindows says that no further window is opened for now.
+type tooManyWindows struct{ until time.Time }
+
+func (e *tooManyWindows) Error() string {
+	return fmt.Sprintf("%d sign-in windows were opened within %d minutes, and no further one is before %s",
+		windowsAtMost, int(windowsWithin.Minutes()), e.until.Local().Format(time.TimeOnly))
+}
+
+// browse opens a window, if there may be one more.
+func (a *app) browse(ctx context.Context, address string) error {
+	err := a.state.Update(ctx, func(f *state.File) error {
+		now := a.env.now()
+		// A time to come means that the clock was set back.
+		f.Windows = slices.DeleteFunc(f.Windows, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= windowsWithin })
+		if len(f.Windows) >= windowsAtMost {
+			return &tooManyWindows{f.Windows[0].Add(windowsWithin)}
+		}
+		f.Windows = append(f.Windows, now)
+		return nil
+	})
+	if isAny[*tooManyWindows](err) {
+		return err
+	}
+	if err != nil {
+		a.warn(err.Error()) // a record that cannot be written is no reason not to sign in
+	}
+	return a.env.Browse(ctx, address)
+}
+
+// closed forgets the windows once somebody has signed in.
+func (a *app) closed(ctx context.Context) {
+	err := a.state.Update(ctx, func(f *state.File) error { f.Windows = nil; return nil })
+	if err != nil {
+		a.warn(err.Error())
+	}
+}
