@@ -217,7 +217,7 @@ func (l *laptop) signIn(stale bool) {
 	if stale {
 		l.IdP.SetIDTokenLifetime(30 * time.Second) // less than what must be left of it
 	}
-	l.must("login")
+	l.must("login", "--timeout", "30s")
 	l.IdP.SetIDTokenLifetime(time.Hour)
 	l.forget()
 }
