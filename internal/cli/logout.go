@@ -83,7 +83,7 @@ func (a *app) signOut(ctx context.Context, idp config.IdP) error {
 	}
 	a.say("signed out %s at %s", who(done.Was), host(idp.Issuer))
 	a.tellRevocation(done)
-	return a.dropTokens(ctx, f, idp)
+	return a.dropTokens(ctx, idp)
 }
 
 func (a *app) tellRevocation(done identity.Forgotten) {
@@ -99,25 +99,18 @@ func (a *app) tellRevocation(done identity.Forgotten) {
 
 // dropTokens forgets the access tokens that were had with a sign-in, and says
 // which of them live on elsewhere.
-func (a *app) dropTokens(ctx context.Context, f state.File, idp config.IdP) error {
+func (a *app) dropTokens(ctx context.Context, idp config.IdP) error {
 	var last time.Time
 	var errs []error
+	records := a.recorded().Servers
 	for _, s := range a.cfg.Servers() {
 		if of, err := a.cfg.IdP(s.OAuth.IdP); err != nil || of.Name != idp.Name {
 			continue
 		}
-		r := f.Servers[s.URL]
-		errs = append(errs, token.Discard(a.vault, r))
-		if r.Expires.After(last) {
-			last = r.Expires
+		if end := records[s.URL].Expires; end.After(last) {
+			last = end
 		}
-		errs = append(errs, a.state.Update(ctx, func(f *state.File) error {
-			if r, ok := f.Servers[s.URL]; ok {
-				r.Sealed, r.Expires, r.Scopes, r.LastError = nil, time.Time{}, nil, nil
-				f.Servers[s.URL] = r
-			}
-			return nil
-		}))
+		errs = append(errs, token.Drop(ctx, a.state, a.vault, s.URL))
 	}
 	if last.After(a.env.now()) {
 		a.say("access tokens that were handed out already stay good until %s at the latest", last.Local().Format(time.DateTime))
