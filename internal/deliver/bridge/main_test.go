@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"context"
+	"errors"
 
 	"io"
 	"net/http"
@@ -48,10 +49,12 @@ func (s *tokens) asked() []token.Ask {
 
 // running is a bridge that a test has started.
 type running struct {
-	in   *io.PipeWriter // what the client writes
-	out  *io.PipeReader // what it reads
-	done chan error
-	warn *lines
+	in    *io.PipeWriter // what the client writes
+	out   *io.PipeReader // what it reads
+	ended chan struct{}
+	err   error // of Run, once ended is closed
+	warn  *lines
+	lines chan string // see hear
 }
 
 type lines struct {
@@ -81,20 +84,20 @@ func start(t *testing.T, url string, change func(*bridge.Options)) *running {
 	n.Configured(url)
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	r := &running{in: inW, out: outR, done: make(chan error, 1), warn: &lines{}}
+	r := &running{in: inW, out: outR, ended: make(chan struct{}), warn: &lines{}}
 	o := bridge.Options{Endpoint: url, Net: n, In: inR, Out: outW, Token: (&tokens{}).get, Warn: r.warn.add}
 	if change != nil {
 		change(&o)
 	}
 	go func() {
-		err := bridge.Run(context.Background(), o)
+		r.err = bridge.Run(context.Background(), o)
 		outW.Close()
-		r.done <- err
+		close(r.ended)
 	}()
 	t.Cleanup(func() {
 		inW.Close()
 		outR.Close()
-		<-r.done
+		<-r.ended
 	})
 	return r
 }
@@ -127,3 +130,5 @@ func diff(t *testing.T, what string, want, got any) {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
+
+func asError[T error](err error, target *T) bool { return errors.As(err, target) }
