@@ -74,7 +74,10 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 	// is told that its session is over.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
-	return bridge.Run(ctx, b)
+	if err := bridge.Run(ctx, b); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // a signal is one of the ways in which clients end their servers
 }
 
 // lastingSource gives tokens for as long as the program runs. After a failure it
