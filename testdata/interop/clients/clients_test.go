@@ -131,7 +131,6 @@ func everyScenario() []scenario {
 func TestClients(t *testing.T) {
 	table := &table{}
 	t.Cleanup(func() { table.write(t) })
-	bridges := hasBridge(t)
 	for _, c := range everyClient() {
 		for _, f := range c.forms {
 			for _, s := range everyScenario() {
@@ -139,10 +138,6 @@ func TestClients(t *testing.T) {
 					continue
 				}
 				row := table.row(c.name, f, s.name)
-				if f == bridge && !bridges {
-					row.verdict = "mcpauth has no bridge yet"
-					continue
-				}
 				t.Run(c.name+"/"+string(f)+"/"+s.name, func(t *testing.T) {
 					t.Parallel()
 					try(t, c, f, s, row)
@@ -172,7 +167,9 @@ func try(t *testing.T, c client, f form, s scenario, row *row) {
 	gap := c.gaps[string(f)+" "+s.name]
 	switch {
 	case gap != "" && len(problems) == 0:
+		row.verdict = "ok, and no gap any more"
 		t.Errorf("this works now: remove the gap %q", gap)
+		return
 	case gap != "" && len(o.misconduct()) == 0:
 		row.verdict = "GAP: " + gap
 		return
@@ -221,6 +218,8 @@ func (o *office) judge(t *testing.T, c client, f form, s scenario, r report) (pr
 	if s.good == s.calls {
 		if token := o.must(t, "token", "wiki"); strings.Contains(r.said+r.sent, token) {
 			problem("the access token is in what the client printed or told the model")
+		} else if path := o.holder(t, token); path != "" {
+			problem("the access token is in the file %s", path)
 		}
 	}
 	return problems
@@ -253,14 +252,6 @@ func TestConsentShows(t *testing.T) {
 			t.Errorf("the signs of consent are %q, want %q among them", signs, want)
 		}
 	}
-}
-
-// hasBridge reports whether this mcpauth has the bridge; then its rows count.
-func hasBridge(t *testing.T) bool {
-	t.Helper()
-	o := &office{home: t.TempDir(), bin: t.TempDir()}
-	o.furnish(t)
-	return strings.Contains(o.must(t, "--help"), "\n  bridge ")
 }
 
 // clip keeps both ends of what an agent says; the middle is long.

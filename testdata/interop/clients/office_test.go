@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -211,6 +212,28 @@ func (o *office) rotate() { o.Docs.RevokeTokens("alice") }
 func (o *office) revoke() {
 	o.RevokePerson("alice")
 	o.Docs.RevokeTokens("alice")
+}
+
+// holder names a file in the home folder that has a secret in clear. Clients keep
+// logs and transcripts there, and mcpauth its sealed files.
+func (o *office) holder(t *testing.T, secret string) (found string) {
+	t.Helper()
+	err := filepath.WalkDir(o.home, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var content []byte
+			if content, err = os.ReadFile(path); bytes.Contains(content, []byte(secret)) {
+				found = path
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the client has tidied up meanwhile
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // story is what the company saw, line by line.
