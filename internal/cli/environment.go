@@ -41,6 +41,5 @@ func printEnv(ctx context.Context, a *app, o variablesOptions, format string) er
 	if err != nil {
 		return err
 	}
-	defer a.finish(ctx)
 	return write(a.env.Stdout, vars)
 }

@@ -50,7 +50,6 @@ func warm(ctx context.Context, a *app, names []string, ask token.Ask) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, manyTime)
 	defer cancel()
-	defer a.finish(ctx)
 	errs := make([]error, len(sources))
 	var g errgroup.Group
 	g.SetLimit(sideBySide)

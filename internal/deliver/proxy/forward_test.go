@@ -4,17 +4,19 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mcpauth/mcpauth/internal/token"
 )
 
 func TestForwards(t *testing.T) {
@@ -283,14 +285,19 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// What does not end by itself is cut after the grace.
+// What does not end by itself is cut after the grace, and Serve does not return
+// before it has ended.
 func TestEndsWithoutMercy(t *testing.T) {
-	s := serve(t)
-	called := make(chan struct{})
-	s.up.answer = func(_ http.ResponseWriter, r *http.Request) {
-		close(called)
-		<-r.Context().Done()
-	}
+	called, release := make(chan struct{}), make(chan struct{})
+	var returned atomic.Bool
+	s := serve(t, func(s *setup) {
+		s.Servers[0].Token = func(ctx context.Context, _ token.Ask) (token.Token, error) {
+			close(called)
+			<-release
+			returned.Store(true)
+			return token.Token{}, ctx.Err()
+		}
+	})
 	failed := make(chan error)
 	go func() {
 		req, _ := http.NewRequest("POST", "http://"+s.addr+"/wiki", strings.NewReader("{}"))
@@ -301,7 +308,12 @@ func TestEndsWithoutMercy(t *testing.T) {
 	}()
 	<-called
 	s.end()
-	if err := <-failed; err == nil || errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+	if err := <-failed; err == nil {
+		t.Error("a call that was cut has an answer")
 	}
+	time.AfterFunc(50*time.Millisecond, func() { close(release) })
+	if err := <-s.ended; err != nil || !returned.Load() {
+		t.Errorf("Serve returned before its request, with %v", err)
+	}
+	s.ended <- nil // for the clean-up
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +12,8 @@ import (
 
 // Listen listens on the literal IPv4 loopback address, at a free port for 0.
 func Listen(port int) (net.Listener, error) {
-	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	config := net.ListenConfig{Control: exclusive}
+	l, err := config.Listen(context.Background(), "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, &Unlistenable{Place: "port " + strconv.Itoa(port), Err: err}
 	}

@@ -25,3 +25,6 @@ func ownFolder(path string) string {
 	}
 	return ""
 }
+
+// exclusive: here a port has one listener.
+func exclusive(_, _ string, _ syscall.RawConn) error { return nil }
