@@ -50,12 +50,12 @@ func parse(src []byte) (root *yaml.Node, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	if d.Decode(&more) != io.EOF {
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it has more than one document")
 	}
 	root = doc.Content[0]

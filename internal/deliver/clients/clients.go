@@ -10,14 +10,10 @@ package clients
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/mcpauth/mcpauth/internal/jsonedit"
 	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
@@ -44,100 +40,6 @@ type Client struct {
 	helper func(Server, Run) object // … one that runs the header helper; nil when the client has none
 }
 
-// Place is the computer as this package sees it.
-type Place struct {
-	OS     string // as runtime.GOOS
-	Home   string
-	Getenv func(string) string
-}
-
-// Server is a configured server.
-type Server struct{ Name, URL string }
-
-// key is the server's name as clients take it: some allow no dots.
-func (s Server) key() string { return strings.ReplaceAll(s.Name, ".", "-") }
-
-// Run is how a client starts mcpauth.
-type Run struct {
-	Program string   // a path, or a name to be found in PATH
-	Flags   []string // that every call needs
-	OS      string   // whose shell it is
-}
-
-// args are what follows the program's name.
-func (r Run) args(verb string, s Server) []string {
-	return slices.Concat([]string{verb, s.Name}, r.Flags)
-}
-
-// line is a command for a shell.
-func (r Run) line(verb string, s Server) string {
-	var words []string
-	for _, w := range slices.Concat([]string{r.Program}, r.args(verb, s)) {
-		words = append(words, quote(w, r.OS))
-	}
-	return strings.Join(words, " ")
-}
-
-func quote(word, system string) string {
-	odd := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-:=+@", r) || system == "windows" && r == '\\')
-	}
-	switch {
-	case word != "" && !strings.ContainsFunc(word, odd):
-		return word
-	case system == "windows":
-		return `"` + word + `"` // no file name has a quote there
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// object is an entry: an ordered object.
-type object []member
-
-type member struct {
-	name  string
-	value any // a string, number, bool, []string or object
-}
-
-func (o object) MarshalJSON() ([]byte, error) {
-	b := []byte("{")
-	for i, f := range o.fields() {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		name, err := json.Marshal(f.Name)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(append(b, name...), ':'), f.Value...)
-	}
-	return append(b, '}'), nil
-}
-
-func (o object) fields() (list []jsonedit.Field) {
-	for _, m := range o {
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			panic(err) // the table has only what can be written
-		}
-		list = append(list, jsonedit.Field{Name: m.name, Value: value})
-	}
-	return list
-}
-
-// plain is the object as it will be read back.
-func (o object) plain() map[string]any {
-	text, err := json.Marshal(o)
-	if err != nil {
-		panic(err) // the table has only what can be written
-	}
-	v, err := jsonedit.Plain(text)
-	if err != nil {
-		panic(err)
-	}
-	return v.(map[string]any)
-}
-
 // Find returns the client that a person means.
 func Find(id string) (Client, bool) {
 	i := slices.IndexFunc(table(), func(c Client) bool { return c.ID == id })
@@ -151,10 +53,6 @@ func Find(id string) (Client, bool) {
 func All() []Client {
 	return slices.SortedFunc(slices.Values(table()), func(a, b Client) int { return cmp.Compare(a.ID, b.ID) })
 }
-
-// Graphical reports whether the client is started without the shell's PATH, so
-// that it needs the whole path of a program.
-func (c Client) Graphical() bool { return c.graphical }
 
 // Helper reports whether the client runs a header helper.
 func (c Client) Helper() bool { return c.helper != nil }
@@ -178,74 +76,6 @@ func (c Client) Installed(p Place) bool {
 		}
 		return LookPath(p, sign) != ""
 	})
-}
-
-// LookPath finds a program in PATH; "" when it is not there. Folders that are not
-// absolute are passed over: what they hold depends on where one stands.
-func LookPath(p Place, program string) string {
-	if p.OS == "windows" {
-		program += ".exe"
-	}
-	for _, dir := range filepath.SplitList(p.Getenv("PATH")) {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); filepath.IsAbs(dir) && err == nil && info.Mode().IsRegular() && (p.OS == "windows" || info.Mode()&0o111 != 0) {
-			return path
-		}
-	}
-	return ""
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// path is below the home folder unless it is absolute.
-func (p Place) path(name string) string {
-	if strings.HasPrefix(name, "/") {
-		return name
-	}
-	return filepath.Join(p.Home, filepath.FromSlash(name))
-}
-
-// folder is the one that a variable names, else the standard one below the home.
-func (p Place) folder(variable, standard string) string {
-	if dir := p.Getenv(variable); filepath.IsAbs(dir) {
-		return dir
-	}
-	return p.path(standard)
-}
-
-// config is where the system keeps configurations: for graphical programs on macOS
-// another place than for those of the shell.
-func (p Place) config(graphical bool) string {
-	switch {
-	case p.OS == "windows":
-		return p.folder("APPDATA", "AppData/Roaming")
-	case p.OS == "darwin" && graphical:
-		return p.path("Library/Application Support")
-	}
-	return p.folder("XDG_CONFIG_HOME", ".config")
-}
-
-// Program is how a client starts mcpauth, whose own file is self: by the name or
-// path that PATH leads to, when that is the same program, since that survives an
-// upgrade that moves the file itself.
-func (c Client) Program(p Place, self string) string {
-	found := LookPath(p, "mcpauth")
-	if found == "" || !sameFile(found, self) {
-		return self
-	}
-	if c.graphical {
-		return found
-	}
-	return "mcpauth"
-}
-
-func sameFile(a, b string) bool {
-	x, err1 := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // Ours lists the entries in the client's file that start mcpauth.

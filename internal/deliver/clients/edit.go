@@ -2,13 +2,9 @@ package clients
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/mcpauth/mcpauth/internal/jsonedit"
 	"github.com/mcpauth/mcpauth/internal/tomledit"
@@ -182,132 +178,4 @@ func same(a, b map[string]any) bool {
 		}
 	}
 	return true
-}
-
-func equal(x, y any) bool {
-	if reflect.DeepEqual(x, y) {
-		return true
-	}
-	a, err1 := json.Marshal(x)
-	b, err2 := json.Marshal(y)
-	return err1 == nil && err2 == nil && bytes.Equal(a, b)
-}
-
-// covers reports whether an entry has all that is wanted. What the client or a
-// person added to it ("disabled", "autoApprove") is theirs.
-func covers(have any, want map[string]any) bool {
-	m, ok := have.(map[string]any)
-	if !ok {
-		return false
-	}
-	for name, w := range want {
-		h, ok := m[name]
-		if sub, isObject := w.(map[string]any); isObject && ok && covers(h, sub) {
-			continue
-		}
-		if !ok || !equal(h, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// isOurs reports whether the entry with this name starts mcpauth for the server of
-// this name.
-func isOurs(name string, entry any) bool {
-	m, ok := entry.(map[string]any)
-	if !ok {
-		return false
-	}
-	var words []string
-	for _, key := range []string{"command", "cmd", "args", "headersHelper", "http_headers_helper"} {
-		switch x := m[key].(type) {
-		case string:
-			if strings.HasSuffix(strings.ToLower(key), "helper") {
-				words = append(words, shellWords(x)...)
-			} else {
-				words = append(words, x)
-			}
-		case []any:
-			for _, e := range x {
-				s, _ := e.(string)
-				words = append(words, s)
-			}
-		}
-	}
-	if len(words) < 3 {
-		return false
-	}
-	program := words[0][strings.LastIndexAny(words[0], `/\`)+1:]
-	return strings.TrimSuffix(strings.ToLower(program), ".exe") == "mcpauth" &&
-		(words[1] == "bridge" || words[1] == "headers") && Server{Name: words[2]}.key() == name
-}
-
-// shellWords takes a helper's command apart at spaces outside of quotes.
-func shellWords(line string) []string {
-	var words []string
-	var word strings.Builder
-	quoted := rune(0)
-	for _, r := range line + " " {
-		switch {
-		case quoted == 0 && (r == '\'' || r == '"'):
-			quoted = r
-		case r == quoted:
-			quoted = 0
-		case r == ' ' && quoted == 0:
-			if word.Len() > 0 {
-				words = append(words, word.String())
-			}
-			word.Reset()
-		default:
-			word.WriteRune(r)
-		}
-	}
-	return words
-}
-
-// added finds what was added to a text, as ranges of the new one. It fails when
-// something was also taken away.
-func added(before, after []byte) (ranges [][2]int, ok bool) {
-	prefix := 0
-	for prefix < len(before) && prefix < len(after) && before[prefix] == after[prefix] {
-		prefix++
-	}
-	suffix := 0
-	for suffix < len(before)-prefix && suffix < len(after)-prefix && before[len(before)-1-suffix] == after[len(after)-1-suffix] {
-		suffix++
-	}
-	i, start := prefix, -1
-	for j := prefix; j < len(after)-suffix; j++ {
-		if i < len(before)-suffix && before[i] == after[j] {
-			if start >= 0 {
-				ranges = append(ranges, [2]int{start, j})
-				start = -1
-			}
-			i++
-		} else if start < 0 {
-			start = j
-		}
-	}
-	if start >= 0 {
-		ranges = append(ranges, [2]int{start, len(after) - suffix})
-	}
-	return ranges, i == len(before)-suffix
-}
-
-// without cuts the ranges out of a text.
-func without(text []byte, ranges [][2]int) []byte {
-	out, last := []byte{}, 0
-	for _, r := range ranges {
-		if r[0] < last || r[1] < r[0] || r[1] > len(text) {
-			return nil
-		}
-		out, last = append(out, text[last:r[0]]...), r[1]
-	}
-	return append(out, text[last:]...)
-}
-
-func hash(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }

@@ -1,6 +1,8 @@
 package clients
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,4 +90,50 @@ func (e Editor) keep(records map[string]*record) error {
 		return err
 	}
 	return e.State.WriteFile(recordsFile, append(b, '\n'))
+}
+
+// added finds what was added to a text, as ranges of the new one. It fails when
+// something was also taken away.
+func added(before, after []byte) (ranges [][2]int, ok bool) {
+	prefix := 0
+	for prefix < len(before) && prefix < len(after) && before[prefix] == after[prefix] {
+		prefix++
+	}
+	suffix := 0
+	for suffix < len(before)-prefix && suffix < len(after)-prefix && before[len(before)-1-suffix] == after[len(after)-1-suffix] {
+		suffix++
+	}
+	i, start := prefix, -1
+	for j := prefix; j < len(after)-suffix; j++ {
+		if i < len(before)-suffix && before[i] == after[j] {
+			if start >= 0 {
+				ranges = append(ranges, [2]int{start, j})
+				start = -1
+			}
+			i++
+		} else if start < 0 {
+			start = j
+		}
+	}
+	if start >= 0 {
+		ranges = append(ranges, [2]int{start, len(after) - suffix})
+	}
+	return ranges, i == len(before)-suffix
+}
+
+// without cuts the ranges out of a text.
+func without(text []byte, ranges [][2]int) []byte {
+	out, last := []byte{}, 0
+	for _, r := range ranges {
+		if r[0] < last || r[1] < r[0] || r[1] > len(text) {
+			return nil
+		}
+		out, last = append(out, text[last:r[0]]...), r[1]
+	}
+	return append(out, text[last:]...)
+}
+
+func hash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }

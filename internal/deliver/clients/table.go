@@ -81,7 +81,7 @@ func table() []Client {
 			bridge: bare,
 		},
 		{
-			ID: "gemini-cli", Name: "Gemini CLI", Next: "start a new session of Gemini CLI, and look at /mcp",
+			ID: "gemini-cli", Name: "Gemini CLI", Next: "start Gemini CLI in a folder that it trusts, and look at /mcp",
 			format: jsonFormat{}, at: "mcpServers", signs: []string{"gemini", ".gemini"},
 			file:   func(p Place) string { return p.path(".gemini/settings.json") },
 			bridge: bare,

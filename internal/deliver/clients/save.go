@@ -1,0 +1,92 @@
+package clients
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
+)
+
+// backupSuffix marks the copy of a file as it was before mcpauth first changed it.
+const backupSuffix = ".mcpauth-backup"
+
+// save writes the record and then the file: a record without its change fits no
+// file and does no harm, a change without its record could not be undone exactly.
+func (e Editor) save(c Client, ch *Change, records map[string]*record, target string, mode os.FileMode) error {
+	old := records[target]
+	next := old.after(ch.Before, ch.After, len(ch.Removed) == 0 && !c.hasOurs(ch.Before))
+	if next == nil {
+		delete(records, target)
+	} else {
+		records[target] = next
+		if ch.Before == nil {
+			next.Folder = missing(filepath.Dir(target))
+		}
+	}
+	if err := e.keep(records); err != nil {
+		return err
+	}
+	if ch.After == nil {
+		if err := os.Remove(target); err != nil {
+			return err
+		}
+		old.removeFolders(filepath.Dir(target))
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if original, ok := old.original(ch.Before); ch.Before != nil && len(ch.Removed) == 0 && !(ok && original == nil) {
+		var err error
+		if ch.Backup, err = backUp(target, ch.Before, mode, ch.lossy); err != nil {
+			return fmt.Errorf("back up %s: %w", target, err)
+		}
+	}
+	if err := ownfile.Replace(target, ch.After, mode); err != nil {
+		return err
+	}
+	if len(ch.Removed) > 0 {
+		return dropBackup(target, ch.After)
+	}
+	return nil
+}
+
+// backUp copies a file once, and tells where to; "" when there was a copy. What is
+// lossy gets one more copy, beside the first.
+func backUp(target string, text []byte, mode os.FileMode, lossy bool) (string, error) {
+	path := target + backupSuffix
+	for i := 2; exists(path); i++ {
+		if !lossy {
+			return "", nil
+		}
+		path = fmt.Sprint(target, backupSuffix, "-", i)
+	}
+	return path, ownfile.Replace(path, text, mode)
+}
+
+// dropBackup removes the copy of a file that is again as it was before mcpauth
+// came.
+func dropBackup(target string, text []byte) error {
+	path := target + backupSuffix
+	if old, _, err := ownfile.Read(path, maxFile); err == nil && bytes.Equal(old, text) {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+// missing returns the outermost folder that has to be made for dir, "" for none.
+func missing(dir string) (outermost string) {
+	for ; !exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		outermost = dir
+	}
+	return outermost
+}
+
+// removeFolders removes what was made for a file, as far as it is empty.
+func (r *record) removeFolders(dir string) {
+	for r.Folder != "" && len(dir) >= len(r.Folder) && os.Remove(dir) == nil {
+		dir = filepath.Dir(dir)
+	}
+}
