@@ -167,10 +167,10 @@ func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 		return nil
 	}
 	f.Version = Version
-	if after, err = json.MarshalIndent(f, "", "  "); err != nil {
-		return fmt.Errorf("encode state: %w", err)
+	if after, err = encode(f); err != nil {
+		return err
 	}
-	return d.WriteFile(fileName, append(after, '\n'))
+	return d.WriteFile(fileName, after)
 }
 
 func (d *Dir) load() (File, error) {
@@ -192,6 +192,9 @@ func (d *Dir) load() (File, error) {
 // decode returns a zero File with every error.
 func decode(b []byte) (File, error) {
 	var f File
+	if !whole(b) {
+		return f, &broken{"it is not as mcpauth left it"}
+	}
 	if err := json.Unmarshal(b, &f); err != nil || f.Version != Version {
 		return File{}, whyNot(b)
 	}

@@ -240,11 +240,7 @@ func TestTokenThatCannotBeKept(t *testing.T) {
 		if err := d.Update(context.Background(), func(f *state.File) error { return nil }); err != nil {
 			t.Error(err)
 		}
-		b, err := d.ReadFile("state.json", 1<<20)
-		if err == nil {
-			err = d.WriteFile("state.json", []byte(strings.Replace(string(b), `"version": 1`, `"version": 99`, 1)))
-		}
-		if err != nil {
+		if err := d.WriteFile("state.json", []byte(`{"version": 99}`)); err != nil {
 			t.Error(err)
 		}
 	}})
