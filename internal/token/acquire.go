@@ -50,6 +50,7 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 		r.Scopes = nil
 	}
 	t, err := idjag.Redeem(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
+	s.Net.Forget(c.Grant.Assertion) // spent, and a program that runs for days would collect them
 	if err != nil {
 		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
 	}
