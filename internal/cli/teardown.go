@@ -62,5 +62,8 @@ func tearDownClient(ctx context.Context, a *app, id string, names []string, dryR
 	default:
 		a.say("removed from %s: %s", ch.Path, strings.Join(ch.Removed, ", "))
 	}
+	if ch.Backup != "" {
+		a.say("the file has changed since setup; the copy from then is still there: %s", ch.Backup)
+	}
 	return nil
 }

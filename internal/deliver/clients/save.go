@@ -48,7 +48,9 @@ func (e Editor) save(c Client, ch *Change, records map[string]*record, target st
 		return err
 	}
 	if len(ch.Removed) > 0 {
-		return dropBackup(target, ch.After)
+		var err error
+		ch.Backup, err = dropBackup(target, ch.After)
+		return err
 	}
 	return nil
 }
@@ -67,13 +69,16 @@ func backUp(target string, text []byte, mode os.FileMode, lossy bool) (string, e
 }
 
 // dropBackup removes the copy of a file that is again as it was before mcpauth
-// came.
-func dropBackup(target string, text []byte) error {
+// came. A copy that is different stays, and its path is returned.
+func dropBackup(target string, text []byte) (left string, err error) {
 	path := target + backupSuffix
 	if old, _, err := ownfile.Read(path, maxFile); err == nil && bytes.Equal(old, text) {
-		return os.Remove(path)
+		return "", os.Remove(path)
 	}
-	return nil
+	if exists(path) {
+		return path, nil
+	}
+	return "", nil
 }
 
 // missing returns the outermost folder that has to be made for dir, "" for none.

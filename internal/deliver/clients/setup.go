@@ -62,7 +62,7 @@ type Change struct {
 	Replaced      []string
 	Same          []string // were there already
 	Removed       []string
-	Backup        string   // the copy that was made, "" when there was one already or nothing to copy
+	Backup        string   // the copy that setup made, or that teardown left; "" for none
 	Rivals        []string // other entries with the URL of a server that was set up
 
 	lossy bool // something that is not mcpauth's is not in the text after
