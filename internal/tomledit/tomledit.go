@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -58,10 +57,11 @@ func Insert(src []byte, path []string, fields []jsonedit.Field) ([]byte, error) 
 	return b.Bytes(), nil
 }
 
-var bare = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
 func key(s string) string {
-	if bare.MatchString(s) {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	}
+	if s != "" && !strings.ContainsFunc(s, odd) {
 		return s
 	}
 	quoted, _ := json.Marshal(s) // a string always can be

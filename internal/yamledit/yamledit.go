@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -241,16 +240,26 @@ func value(v json.RawMessage) string {
 	return string(v)
 }
 
-var word = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`)
-
 // plain leaves the quotes away from what every reader takes for a string.
 func plain(s string) string {
 	var read any
-	if word.MatchString(s) && yaml.Unmarshal([]byte(s), &read) == nil && read == any(s) && !oldBool[strings.ToLower(s)] {
+	if isWord(s) && yaml.Unmarshal([]byte(s), &read) == nil && read == any(s) && !oldBool[strings.ToLower(s)] {
 		return s
 	}
 	quoted, _ := json.Marshal(s) // a string always can be
 	return string(quoted)
+}
+
+// isWord holds for letters, digits and a few signs, beginning with a letter or a
+// slash.
+func isWord(s string) bool {
+	letter := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '/' }
+	for i := range len(s) {
+		if c := s[i]; !letter(c) && (i == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-')) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // oldBool are words that were booleans in YAML 1.1.
