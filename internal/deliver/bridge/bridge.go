@@ -43,6 +43,8 @@ type Options struct {
 	// the bridge ask for on top. Nil leaves that to the identity provider.
 	Scopes, MaxScopes []string
 
+	MaxMessage int // bytes of one message of the server; 0 means 64 MiB
+
 	Explain func(error) Failure // nil: the error's own words
 	Warn    func(text string)   // nil drops warnings
 	Now     func() time.Time    // nil means time.Now
@@ -125,6 +127,9 @@ func newBridge(o Options) *bridge {
 	}
 	if o.Explain == nil {
 		o.Explain = func(err error) Failure { return Failure{Code: "unexpected", Message: err.Error()} }
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = maxMessage
 	}
 	return &bridge{
 		Options: o, http: o.Net.Streaming(), out: &out{w: o.Out}, slots: make(chan struct{}, inFlight), calls: map[string]*call{},

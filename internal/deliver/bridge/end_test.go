@@ -186,7 +186,7 @@ func TestTooLarge(t *testing.T) {
 				io.WriteString(w, `data:{"jsonrpc":"2.0","id":1,"result":"`)
 				io.Copy(w, io.LimitReader(xs{}, 100<<20))
 			}}
-			r := start(t, serve(t, s), func(o *bridge.Options) { o.Explain = inWords })
+			r := start(t, serve(t, s), func(o *bridge.Options) { o.Explain, o.MaxMessage = inWords, 1<<20 })
 			r.say(t, ask1)
 			if got := r.hear(t, 1)[0]; !strings.Contains(got, `"too_large"`) {
 				t.Errorf("got %.200s", got)
@@ -199,8 +199,5 @@ func TestTooLarge(t *testing.T) {
 type xs struct{}
 
 func (xs) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
-	}
-	return len(p), nil
+	return copy(p, strings.Repeat("x", min(len(p), 4096))), nil
 }

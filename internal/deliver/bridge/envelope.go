@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"unicode/utf8"
 )
 
 // Keys of _meta in the stateless era (MCP 2026-07-28, SEP-2575).
@@ -83,7 +84,7 @@ func (m *message) modern() bool { return m.version != "" }
 
 // read takes a line of the client apart.
 func read(line []byte) (*message, error) {
-	if !json.Valid(line) {
+	if !json.Valid(line) || !utf8.Valid(line) { // RFC 8259 section 8.1
 		e, _ := open(line) // whose it was, as far as that can be told
 		return &message{raw: line, envelope: envelope{id: e.id}}, errJSON
 	}

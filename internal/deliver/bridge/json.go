@@ -110,8 +110,8 @@ func elements(msg []byte, s span, visit func(value span) error) error {
 // skip returns where the value that starts at i ends. It matches brackets and
 // strings and looks at nothing inside of them: whoever reads the message will.
 func skip(msg []byte, i int) (end int, err error) {
-	depth := 0
-	for start := i; i < len(msg); {
+	start, depth := i, 0
+	for i < len(msg) {
 		switch msg[i] {
 		case '"':
 			if i, err = skipString(msg, i); err != nil {
@@ -145,7 +145,7 @@ func skip(msg []byte, i int) (end int, err error) {
 	if depth > 0 {
 		return 0, errJSON
 	}
-	return i, nil
+	return valueEnd(start, i)
 }
 
 func valueEnd(start, i int) (int, error) {

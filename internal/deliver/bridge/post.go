@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -134,7 +135,7 @@ func (b *bridge) exchange(ctx context.Context, m *message) error {
 // failed forwards the JSON-RPC error that comes with an HTTP error, unchanged.
 func (b *bridge) failed(m *message, resp *http.Response) error {
 	if mediaType(resp) == typeJSON {
-		if body, err := readAll(resp.Body, resp.ContentLength, maxMessage); err == nil {
+		if body, err := readAll(resp.Body, resp.ContentLength, b.MaxMessage); err == nil {
 			if e, err := open(body); err == nil && !e.failure.none() && e.method == "" && len(m.ids) == 1 {
 				if e.id.none() || !m.answered(e.id.of(body)) {
 					id := m.rest()[0]
@@ -162,7 +163,7 @@ func (b *bridge) failed(m *message, resp *http.Response) error {
 
 // whole forwards an answer that is one JSON document.
 func (b *bridge) whole(m *message, resp *http.Response) error {
-	body, err := readAll(resp.Body, resp.ContentLength, maxMessage)
+	body, err := readAll(resp.Body, resp.ContentLength, b.MaxMessage)
 	if err != nil {
 		return brokenError(err)
 	}
@@ -271,7 +272,7 @@ const lingering = time.Second
 func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 	var at cursor
 	waiting := m != nil
-	in := newEvents(resp.Body)
+	in := b.events(resp)
 	for {
 		e, err := in.next()
 		if err != nil {
@@ -297,6 +298,10 @@ func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 			defer time.AfterFunc(lingering, func() { resp.Body.Close() }).Stop()
 		}
 	}
+}
+
+func (b *bridge) events(resp *http.Response) *events {
+	return &events{r: bufio.NewReader(resp.Body), max: b.MaxMessage}
 }
 
 func discard(resp *http.Response) {

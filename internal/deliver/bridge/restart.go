@@ -56,9 +56,9 @@ func (b *bridge) first(resp *http.Response) ([]byte, error) {
 		return nil, httpError(resp)
 	}
 	if mediaType(resp) != typeEvents {
-		return readAll(resp.Body, resp.ContentLength, maxMessage)
+		return readAll(resp.Body, resp.ContentLength, b.MaxMessage)
 	}
-	in := newEvents(resp.Body)
+	in := b.events(resp)
 	for {
 		e, err := in.next()
 		if err == io.EOF {

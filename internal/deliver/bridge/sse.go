@@ -13,8 +13,8 @@ import (
 // base64 inside of one.
 const maxMessage = 64 << 20
 
-// errTooLarge is an answer beyond maxMessage.
-var errTooLarge = errors.New("a message of more than 64 MiB")
+// errTooLarge is an answer beyond the bound.
+var errTooLarge = errors.New("more bytes than are allowed")
 
 // event is one server-sent event.
 type event struct {
@@ -28,12 +28,10 @@ type event struct {
 // events reads a stream of server-sent events (WHATWG HTML section 9.2.6).
 type events struct {
 	r      *bufio.Reader
-	max    int  // 0 means maxMessage
+	max    int
 	began  bool // the byte order mark can no longer come
 	skipLF bool // the last line ended with CR: an LF right behind it belongs to it
 }
-
-func newEvents(body io.Reader) *events { return &events{r: bufio.NewReader(body)} }
 
 // next returns the next event. What stands after the last blank line of a stream
 // is no event.
@@ -51,7 +49,7 @@ func (s *events) next() (event, error) {
 			}
 			return e, nil
 		}
-		if size += len(line); size > s.limit() {
+		if size += len(line); size > s.max {
 			return event{}, errTooLarge
 		}
 		if line[0] == ':' {
@@ -95,7 +93,7 @@ func (s *events) line() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(long)+len(part) > s.limit() {
+		if len(long)+len(part) > s.max {
 			return nil, errTooLarge
 		}
 		if end && long == nil {
@@ -142,13 +140,6 @@ func (s *events) part() (part []byte, end bool, err error) {
 	}
 	s.r.Discard(i + 1)
 	return buffer[:i], true, nil
-}
-
-func (s *events) limit() int {
-	if s.max == 0 {
-		return maxMessage
-	}
-	return s.max
 }
 
 // readAll reads a body of at most max bytes.

@@ -74,7 +74,7 @@ func (b *bridge) hearOnce(ctx context.Context, m *message) (heard, refused bool)
 	if resp.StatusCode != http.StatusOK || mediaType(resp) != typeEvents {
 		return false, resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests
 	}
-	in := newEvents(resp.Body)
+	in := b.events(resp)
 	for {
 		e, err := in.next()
 		if err != nil {
