@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +62,7 @@ func warm(ctx context.Context, a *app, names []string, ask token.Ask) error {
 			return nil
 		})
 	}
-	g.Wait()
+	_ = g.Wait() // each has an error of its own
 	return a.tellAll(sources, errs)
 }
 
@@ -85,6 +84,6 @@ func (a *app) tellAll(sources []*token.Source, errs []error) error {
 			explain(err).print(a.env.Stderr, false)
 		}
 	}
-	a.say("%s", fmt.Sprintf("%d of %d servers have a token", got, len(sources)))
+	a.say("%d of %d servers have a token", got, len(sources))
 	return first
 }

@@ -32,12 +32,11 @@ func Names(servers, chosen []string) ([]string, error) {
 	names := make([]string, len(servers))
 	for _, c := range chosen {
 		server, name, ok := strings.Cut(c, "=")
-		if !ok {
-			server, name = "", c
-			if len(servers) > 1 {
-				return nil, fmt.Errorf("--env %s: for several servers say which one: --env SERVER=NAME", c)
-			}
-			server = servers[0]
+		switch {
+		case !ok && len(servers) > 1:
+			return nil, fmt.Errorf("--env %s: for several servers say which one: --env SERVER=NAME", c)
+		case !ok:
+			server, name = servers[0], c
 		}
 		i := slices.Index(servers, server)
 		switch {

@@ -163,7 +163,7 @@ func refuse(w http.ResponseWriter, status int, problem Problem) {
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	e.Encode(problem)
+	_ = e.Encode(problem) // to a client that may have gone
 }
 
 // quiet is for what net/http would write to standard error about its clients.

@@ -6,13 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
-	"github.com/mcpauth/mcpauth/pkg/discover"
-	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 const (
@@ -114,53 +111,6 @@ func (t *route) token(ctx context.Context, a token.Ask) (token.Token, error) {
 	return tok, err
 }
 
-// send sends a request with a token, which may go to this server only and only as
-// long as it takes to send it.
-func (t *route) send(req *http.Request, tok token.Token) (*http.Response, error) {
-	defer t.lend(tok.AccessToken)()
-	req.Header.Set("Authorization", "Bearer "+tok.AccessToken.Reveal())
-	return t.out.RoundTrip(req)
-}
-
-// loan counts the requests that are about to carry a token.
-type loan struct {
-	token secret.Text
-	users int
-}
-
-// lend permits a token to go to this server until what it returns is called and no
-// other request needs it any more. The newest token stays known, so that it is
-// still recognised where it stands astray.
-func (t *route) lend(tok secret.Text) (back func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := tok.Reveal()
-	l := t.lent[key]
-	if l == nil {
-		l = &loan{token: tok}
-		t.lent[key] = l
-	}
-	l.users++
-	t.proxy.Net.Permit(wire.AccessToken, tok, wire.Prefix(t.server.URL))
-	old := t.current
-	t.current = tok
-	t.drop(old)
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		l.users--
-		t.drop(tok)
-	}
-}
-
-// drop forgets a token that is neither current nor needed.
-func (t *route) drop(tok secret.Text) {
-	if l := t.lent[tok.Reveal()]; l != nil && l.users == 0 && !tok.Equal(t.current) {
-		delete(t.lent, tok.Reveal())
-		t.proxy.Net.Forget(tok)
-	}
-}
-
 // mayRenew is false for a minute after a new token was refused as well: the fault
 // is not the token's, and each try costs the identity provider an exchange.
 func (t *route) mayRenew() bool {
@@ -173,47 +123,4 @@ func (t *route) renewedInVain() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.giveUp = t.proxy.now().Add(time.Minute)
-}
-
-// stronger is how a server asks for a better sign-in (RFC 9470 section 3). No new
-// token of this one helps.
-const stronger = "insufficient_user_authentication"
-
-// challenge is the server's first OAuth challenge, or the zero one.
-func challenge(resp *http.Response) discover.Challenge {
-	all, err := discover.Challenges(resp.Header)
-	if err != nil {
-		return discover.Challenge{}
-	}
-	for _, c := range all {
-		if c.ErrorCode() != "" {
-			return c
-		}
-	}
-	return discover.Challenge{}
-}
-
-// sayRefusal tells the person what the client may not show. The answer itself
-// reaches the client as it is.
-func (t *route) sayRefusal(resp *http.Response) {
-	c := challenge(resp)
-	problem := Problem{Code: wire.Clean(c.ErrorCode())}
-	switch {
-	case c.ErrorCode() == "insufficient_scope":
-		problem.Message = "the server wants a scope that the token does not have"
-		if scopes := strings.Join(c.Scopes(), " "); scopes != "" {
-			problem.Message += ": " + wire.Clean(scopes)
-		}
-	case c.ErrorCode() == stronger:
-		problem.Message = "the server wants a stronger or fresher sign-in"
-		if acr := strings.Join(c.ACRValues(), " "); acr != "" {
-			problem.Message += ": " + wire.Clean(acr)
-		}
-		problem.Hint = "mcpauth login"
-	case resp.StatusCode == http.StatusUnauthorized:
-		problem.Code, problem.Message = "invalid_token", "the server does not accept the access token"
-	default:
-		return
-	}
-	t.say(problem)
 }

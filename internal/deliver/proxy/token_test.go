@@ -140,6 +140,12 @@ func TestNoToken(t *testing.T) {
 	if resp := s.do(t, "POST", "/wiki", "{}"); resp.StatusCode != http.StatusOK {
 		t.Errorf("then %d", resp.StatusCode)
 	}
+	s.tokens.fail(errors.New("you are not signed in"))
+	s.do(t, "POST", "/wiki", "{}")
+	if n := strings.Count(s.lines(), "you are not signed in"); n != 2 {
+		t.Errorf("what happened anew was told %d times in all", n)
+	}
+	s.tokens.fail(nil)
 	// A refused token that cannot be replaced: the server's answer, and a line.
 	s.up.answer = func(w http.ResponseWriter, _ *http.Request) {
 		s.tokens.fail(errors.New("the sign-in has ended"))
