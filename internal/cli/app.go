@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
@@ -35,6 +36,7 @@ type app struct {
 	vault *vault.Vault
 
 	providers map[string]*identity.Provider // by name
+	warned    sync.Map                      // texts
 }
 
 // open reads the configuration. It is the first thing that every verb does.
@@ -230,7 +232,12 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.env.Stderr, "mcpauth: %s\n", fmt.Sprintf(format, args...))
 }
 
-func (a *app) warn(text string) { a.say("warning: %s", wire.Clean(text)) }
+// warn says nothing twice: a damaged item may be read by several stages.
+func (a *app) warn(text string) {
+	if _, again := a.warned.LoadOrStore(text, true); !again {
+		a.say("warning: %s", wire.Clean(text))
+	}
+}
 
 // readSecret reads one secret from standard input, up to a bound no real one
 // reaches.

@@ -159,7 +159,14 @@ func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := replace(f.Name(), path); err != nil {
+	err = replace(f.Name(), path)
+	if fi, bad := os.Lstat(path); err != nil && bad == nil && fi.IsDir() {
+		// A folder where a file belongs would stand in the way for ever.
+		if err = os.Rename(path, fmt.Sprintf("%s.bad.%d", path, d.now().UnixNano())); err == nil {
+			err = replace(f.Name(), path)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	sweep(folder, d.now())

@@ -155,6 +155,9 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 	}
 	r, err := age.Decrypt(bytes.NewReader(b), s.identities...)
 	if no := new(age.NoIdentityMatchError); errors.As(err, &no) {
+		if s.opensAnother(itemPath(name)) {
+			return "", &damaged{file, "it does not open with the key that opens others"}
+		}
 		return "", fmt.Errorf("%w: %s does not open with the %s", ErrRefused, file, s.source)
 	}
 	if err != nil {
@@ -170,6 +173,24 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 		return "", &damaged{file, "it holds another item"}
 	}
 	return value, nil
+}
+
+// opensAnother tells a damaged file from a wrong key, which to age look alike: the
+// key is right if it opens any other item.
+func (s *fileStore) opensAnother(than string) bool {
+	entries, _ := os.ReadDir(filepath.Join(s.dir.Path(), storeFolder))
+	for _, e := range entries {
+		other := path.Join(storeFolder, e.Name())
+		if other == than || path.Ext(other) != ".age" {
+			continue
+		}
+		if b, err := s.dir.ReadFile(other, maxItemFile); err == nil {
+			if _, err := age.Decrypt(bytes.NewReader(b), s.identities...); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *fileStore) set(ctx context.Context, name, value string) error {

@@ -194,3 +194,41 @@ func TestDamagedItems(t *testing.T) {
 		t.Errorf("stands in the way for ever: %v", err)
 	}
 }
+
+// A damaged header looks to age like a wrong key. Beside an item that opens, it is
+// damage, which heals; alone it may be the wrong key, and nothing is given up.
+func TestDamagedHeaderIsNoWrongKey(t *testing.T) {
+	for _, others := range []bool{true, false} {
+		dir := t.TempDir()
+		key := filepath.Join(dir, "key")
+		if err := NewKeyFile(key); err != nil {
+			t.Fatal(err)
+		}
+		v, err := File(state.Open(filepath.Join(dir, "state")), key, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Set(t.Context(), "a", secret.New("x")); err != nil {
+			t.Fatal(err)
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, "state", "store", "*.age"))
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[bytes.Index(b, []byte("X25519 "))+10] ^= 1
+		if err := os.WriteFile(files[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := ErrRefused
+		if others {
+			want = ErrNotFound
+			if err := v.Set(t.Context(), "b", secret.New("y")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := v.Get(t.Context(), "a"); !errors.Is(err, want) {
+			t.Errorf("others %v: got %v", others, err)
+		}
+	}
+}

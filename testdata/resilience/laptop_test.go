@@ -128,7 +128,7 @@ func (l *laptop) configure(store map[string]any, caFile string) {
 	as := secret("as-secret", l.ASClient.Secret)
 	servers := map[string]any{}
 	for i, m := range l.servers {
-		servers[fmt.Sprint("s", i)] = map[string]any{"url": m.URL(), "oauth": map[string]any{"clientId": l.ASClient.ID, "clientAuth": as}}
+		servers[fmt.Sprint("s", i)] = map[string]any{"url": m.Resource, "oauth": map[string]any{"clientId": l.ASClient.ID, "clientAuth": as}}
 	}
 	config := map[string]any{
 		"enterpriseManagedAuth": map[string]any{"idp": map[string]any{
