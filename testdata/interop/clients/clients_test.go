@@ -59,9 +59,6 @@ type client struct {
 	// complaint is what an agent prints when it cannot use a server at all. The
 	// others answer each call with an error.
 	complaint map[form]string
-	// gaps say what mcpauth does not do yet, by form and scenario. A gap that has
-	// been closed fails the test, so that it goes from here.
-	gaps map[string]string
 }
 
 // visit is what a client is to do.
@@ -96,11 +93,10 @@ func (v visit) converse(call func() (string, error)) (answers []string) {
 
 func everyClient() []client {
 	both := []form{headers, bridge}
-	const sameToken = "a helper that is asked again gives the refused token again"
 	return []client{
-		{name: "Claude Code", forms: both, visit: claude, gaps: map[string]string{"headers rotated": sameToken},
+		{name: "Claude Code", forms: both, visit: claude,
 			complaint: map[form]string{headers: `"name":"wiki","status":"failed"`, bridge: `"name":"wiki","status":"failed"`}},
-		{name: "Codex", forms: both, visit: codex, gaps: map[string]string{"headers rotated": sameToken},
+		{name: "Codex", forms: both, visit: codex,
 			complaint: map[form]string{headers: "headers helper exited with status exit status: 3", bridge: "mcpauth login"}},
 		{name: "MCP Inspector", forms: both, visit: inspector},
 		{name: "TypeScript SDK", forms: both, visit: typescript},
@@ -164,16 +160,6 @@ func try(t *testing.T, c client, f form, s scenario, row *row) {
 		row.last = r.answers[len(r.answers)-1]
 	}
 	problems := append(o.judge(t, c, f, s, r), o.misconduct()...)
-	gap := c.gaps[string(f)+" "+s.name]
-	switch {
-	case gap != "" && len(problems) == 0:
-		row.verdict = "ok, and no gap any more"
-		t.Errorf("this works now: remove the gap %q", gap)
-		return
-	case gap != "" && len(o.misconduct()) == 0:
-		row.verdict = "GAP: " + gap
-		return
-	}
 	row.verdict = "ok"
 	if len(problems) > 0 || t.Failed() {
 		row.verdict = "FAILED"
