@@ -83,7 +83,7 @@ func (l laptop) crowd(n int, args ...string) []string {
 // One hundred processes that want one token make one exchange and one redemption.
 func TestOneHundredProcessesMakeOneExchange(t *testing.T) {
 	n := 100
-	if testing.Short() {
+	if testing.Short() || slow { // each has to answer within six seconds
 		n = 20
 	}
 	l := newLaptop(t)
