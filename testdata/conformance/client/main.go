@@ -45,6 +45,18 @@ func scenarios() map[string]func(context.Context, binary, registration, string) 
 		"auth/enterprise-managed-authorization": managed,
 		"auth/resource-mismatch":                refused,
 		"auth/metadata-issuer-mismatch":         refused,
+
+		"initialize":                          bridged(listTools),
+		"tools_call":                          bridged(callTools),
+		"elicitation-sep1034-client-defaults": bridged(callTools),
+		"sse-retry":                           bridged(callTools),
+		"request-metadata":                    bridged(connected),
+		"sep-2322-client-request-state":       bridged(callTools),
+		"http-standard-headers":               bridged(useEverything),
+		"http-custom-headers":                 bridged(callGiven),
+		"http-invalid-tool-headers":           bridged(callTools),
+		"json-schema-ref-no-deref":            bridged(listTools),
+		"json-schema-2020-12-preservation":    bridged(callTools),
 	}
 }
 
