@@ -30,7 +30,7 @@ var imports = []struct {
 
 	{"internal/wire", []string{"pkg/secret"}},
 	{"internal/state", []string{flock, sys}},
-	{"internal/vault", []string{"internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
+	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/ownfile", nil},
 	{"internal/jsonedit", []string{hujson}},
 	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},

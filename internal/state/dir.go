@@ -68,19 +68,6 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	return readPlain(path, noFollow, max, func(fi fs.FileInfo) string { return distrust(fi, os.Geteuid()) })
 }
 
-// ReadSecretFile reads a file that the person pointed to, such as a key file.
-// Unlike the files of a Dir it may be a link, and may be root's, since that is
-// what secret mounts of container platforms look like; others must not be able
-// to write it.
-func ReadSecretFile(path string, max int64) ([]byte, error) {
-	return readPlain(path, 0, max, func(fi fs.FileInfo) string {
-		if distrust(fi, 0) == "" {
-			return ""
-		}
-		return distrust(fi, os.Geteuid())
-	})
-}
-
 // readPlain opens without blocking, so that a FIFO cannot hang the caller, and
 // judges the file it has open, not the name, which may have changed meanwhile.
 func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string) ([]byte, error) {

@@ -132,34 +132,3 @@ func wantMode(t *testing.T, path string, want fs.FileMode) {
 		t.Errorf("mode of %s is %v, want %v", path, fi.Mode(), want)
 	}
 }
-
-// Secret mounts of container platforms are links to files of root.
-func TestReadSecretFile(t *testing.T) {
-	dir := t.TempDir()
-	p := filepath.Join(dir, "key")
-	if err := writeMode(p, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink(p, link); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{p, link} {
-		if b, err := state.ReadSecretFile(name, 100); err != nil || len(b) == 0 {
-			t.Errorf("ReadSecretFile(%s) = %q, %v", name, b, err)
-		}
-	}
-	fifo := filepath.Join(dir, "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := state.ReadSecretFile(fifo, 100)
-	wantUnusable(t, err, "plain file")
-	_, err = state.ReadSecretFile(dir, 100)
-	wantUnusable(t, err, "plain file")
-	if err := os.Chmod(p, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	_, err = state.ReadSecretFile(link, 100)
-	wantUnusable(t, err, "others may write")
-}

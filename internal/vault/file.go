@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/state"
 )
 
@@ -87,8 +88,8 @@ func NewKeyFile(path string) error {
 }
 
 func readKey(path string) ([]byte, error) {
-	b, err := state.ReadSecretFile(path, maxKeyFile)
-	if u := new(state.Unusable); errors.As(err, &u) {
+	b, err := ownfile.ReadSecret(path, maxKeyFile)
+	if u := new(ownfile.Unsafe); errors.As(err, &u) {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if err != nil {
@@ -147,7 +148,7 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 		return "", ErrNotFound
 	}
 	file := filepath.Join(s.dir.Path(), itemPath(name))
-	if u := new(state.Unusable); errors.As(err, &u) {
+	if u := new(ownfile.Unsafe); errors.As(err, &u) {
 		return "", &damaged{file, u.Why}
 	}
 	if err != nil {
