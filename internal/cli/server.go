@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +13,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/vault"
 )
 
 func newServer(a *app) *cobra.Command {
@@ -172,6 +174,28 @@ func trustServer(ctx context.Context, a *app, name string, yes bool) error {
 		return err
 	}
 	a.say("%s is now pinned to %q", s.Server.Name, place.AS)
+	return a.dropSecretOf(ctx, before, s.Server)
+}
+
+// dropSecretOf forgets the secret that the former authorization server gave:
+// credentials of one are nothing to another (protocol rule 5.5).
+func (a *app) dropSecretOf(ctx context.Context, before string, s config.Server) error {
+	if before == "" || s.OAuth.ClientAuth.HasSecret() || s.OAuth.ClientAuth.KeyFile != "" || a.sharesClient(s) {
+		return nil
+	}
+	item := identity.ClientSecretItem(before, s.OAuth.ASClientID)
+	_, err := a.vault.Get(ctx, item)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = a.vault.Delete(ctx, item)
+	}
+	if err != nil {
+		return err
+	}
+	a.say("the client secret was for %q only and is dropped; enter the one for the new authorization server", before)
+	fmt.Fprintf(a.env.Stderr, "hint: mcpauth server remove %s\nhint: mcpauth server add %s %s --client-id ID --client-secret-stdin\n", s.Name, s.Name, s.URL)
 	return nil
 }
 
