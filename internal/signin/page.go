@@ -71,5 +71,5 @@ func writePage(w http.ResponseWriter, status int, p page) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	io.WriteString(w, text)
-	http.NewResponseController(w).Flush()
+	_ = http.NewResponseController(w).Flush()
 }
