@@ -38,7 +38,7 @@ func (a *app) browse(ctx context.Context, address string) error {
 		f.Windows = append(f.Windows, now)
 		return nil
 	})
-	if isAny[*tooManyWindows](err) {
+	if isAny[*tooManyWindows](err) || ctx.Err() != nil { // no window that nobody waits for
 		return err
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -119,9 +120,10 @@ func (s *Source) brought(c entry, asked time.Time) bool {
 	return c.obtained.After(asked) && c.Expires.After(s.now())
 }
 
-// orElse serves a token that has not expired yet when only the weather is bad.
+// orElse serves a token that has not expired yet when a new one cannot be had for
+// any other reason than that somebody says no, or that going on is not safe.
 func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
-	if ok && !a.Fresh && !c.AccessToken.Equal(a.Refused) && temporary(err) && c.Expires.After(s.now()) {
+	if ok && !a.Fresh && !c.AccessToken.Equal(a.Refused) && (temporary(err) || unusable(err)) && c.Expires.After(s.now()) {
 		c.Warnings = append(c.Warnings, "using a token that expires at "+c.Expires.Local().Format(time.TimeOnly)+", because a new one cannot be had: "+err.Error())
 		return c.Token, nil
 	}
@@ -159,6 +161,28 @@ func temporary(err error) bool {
 	}
 	switch wire.Classify(err) {
 	case wire.Timeout, wire.DNS, wire.Refused, wire.Unreachable, wire.Reset, wire.Proxy:
+		return true
+	}
+	return false
+}
+
+// unusable reports that what came is no answer at all: of a party that is out of
+// order, or of somebody in between.
+func unusable(err error) bool {
+	var e *endpoint.Error
+	var st *discover.StatusError
+	var page *discover.Malformed
+	var check *idjag.CheckError
+	switch {
+	case errors.As(err, &e):
+		return e.Strange != ""
+	case errors.As(err, &check):
+		return !check.Security
+	case errors.As(err, &st), errors.As(err, &page):
+		return true
+	}
+	switch wire.Classify(err) {
+	case wire.Certificate, wire.WrongHost, wire.Expired, wire.TLS, wire.Size:
 		return true
 	}
 	return false

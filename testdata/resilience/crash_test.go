@@ -107,7 +107,6 @@ func TestFaultsKilledRotating(t *testing.T) {
 	lost := 0
 	start := func() {
 		l.must("logout")
-		forgetWindows(l)
 		l.signIn(true)
 	}
 	l.signIn(false)
@@ -115,33 +114,11 @@ func TestFaultsKilledRotating(t *testing.T) {
 		decided := l.IdP.Granted(idjagtest.Refresh) == 1
 		if d := l.try("token", "s0"); d.exit == 3 && decided && strings.Contains(d.err, "mcpauth login") && !warned.MatchString(d.err) {
 			lost++
-			forgetWindows(l)
 			l.must("login")
 		}
 		l.sound(where)
 	}, "token", "s0")
 	t.Logf("killed at %d points of a renewal with rotation; %d of them between the identity provider's decision and its keeping", n, lost)
-}
-
-// forgetWindows lets the next sign-in open a window whatever was opened before.
-func forgetWindows(l *laptop) {
-	l.t.Helper()
-	path := filepath.Join(l.state(), "state.json")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	var f map[string]any
-	if err := json.Unmarshal(b, &f); err != nil {
-		l.t.Fatal(err)
-	}
-	delete(f, "windows")
-	if b, err = json.Marshal(f); err == nil {
-		err = os.WriteFile(path, b, 0o600)
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
 }
 
 // needs skips where a tool of Debian is not installed; .ci/run installs them all.
