@@ -5,7 +5,7 @@ BIN      := .cache/bin
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race lint bench fuzz cover interop interop-clients conformance keychain release-check clean
+.PHONY: help demo build test race lint bench crowd faults sim fuzz cover interop interop-clients conformance keychain release-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ race: ## the same under the race detector
 lint: ## gofmt, go vet, staticcheck, golangci-lint; for every system that is released
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for os in linux darwin windows; do GOOS=$$os go vet ./... || exit 1; done
+	go vet ./testdata/resilience ./testdata/sim
 	cd testdata/interop && go vet ./...
 	cd testdata/interop/clients && go vet ./...
 	cd testdata/conformance && go vet ./...
@@ -36,6 +37,16 @@ lint: ## gofmt, go vet, staticcheck, golangci-lint; for every system that is rel
 bench: ## benchmarks, and ratios to the floor and to a peer where the script is there
 	go test -run '^$$' -bench . -benchmem ./...
 	@if [ -x testdata/bench/run ]; then testdata/bench/run; fi
+
+crowd: ## a hundred processes at once, and holders that stop, hang and die; FULL=1 repeats it 50 times
+	go vet ./testdata/resilience
+	FULL=$(FULL) go test -count=1 -timeout 30m -run 'TestCrowd' $(if $(FULL),-v) ./testdata/resilience
+
+faults: ## kills at system calls, damaged files, bad networks and disks; FULL=1 for all of it; Linux, needs strace
+	FULL=$(FULL) go test -count=1 -timeout 60m -run 'TestFaults' $(if $(FULL),-v) ./testdata/resilience
+
+sim: ## what 10,000 employees with 50 servers each ask of the identity provider in a day
+	go run ./testdata/sim
 
 fuzz: ## every fuzz target for FUZZTIME each
 	FUZZTIME=$(FUZZTIME) .ci/fuzz

@@ -33,6 +33,7 @@ func (k key) at(c Chain) key {
 // entry is a token in the cache.
 type entry struct {
 	Token
+	name     string // of its key
 	obtained time.Time
 }
 
@@ -65,7 +66,8 @@ func (s *Source) lookup(ctx context.Context, record state.File, id state.Identit
 	if k.Resource == "" || k.AS == "" {
 		return k, entry{}, false
 	}
-	plain, err := s.Vault.Open(ctx, k.name())
+	name := k.name()
+	plain, err := s.Vault.Open(ctx, name)
 	if err != nil {
 		if !errors.Is(err, vault.ErrNotFound) {
 			s.warn("the token cache cannot be read: %v", err)
@@ -76,7 +78,7 @@ func (s *Source) lookup(ctx context.Context, record state.File, id state.Identit
 	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
 		return k, entry{}, false
 	}
-	return k, entry{obtained: c.Obtained, Token: Token{
+	return k, entry{name: name, obtained: c.Obtained, Token: Token{
 		AccessToken: secret.New(c.AccessToken), Type: c.Type, Expires: c.Expires, Scopes: c.Scopes,
 		Server: s.Server.Name, Resource: c.Key.Resource, AS: c.Key.AS, Cached: true,
 	}}, true

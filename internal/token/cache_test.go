@@ -113,11 +113,11 @@ func TestGood(t *testing.T) {
 		want              bool
 	}{
 		{15 * time.Minute, 0, 0, true},
-		{15 * time.Minute, 14*time.Minute - time.Second, 0, true},
+		{15 * time.Minute, 12*time.Minute + 29*time.Second, 0, true}, // then it may be (RenewAt)
 		{15 * time.Minute, 14 * time.Minute, 0, false}, // a minute is left
-		{5 * time.Minute, 4*time.Minute + 29*time.Second, 0, true},
+		{5 * time.Minute, 3*time.Minute + 59*time.Second, 0, true},
 		{5 * time.Minute, 4*time.Minute + 30*time.Second, 0, false}, // a tenth is left
-		{10 * time.Second, 8 * time.Second, 0, true},
+		{10 * time.Second, 7 * time.Second, 0, true},
 		{10 * time.Second, 9 * time.Second, 0, false},
 		{15 * time.Minute, 9 * time.Minute, 5 * time.Minute, true},
 		{15 * time.Minute, 10 * time.Minute, 5 * time.Minute, false},

@@ -91,12 +91,12 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
-	if err := s.denied(record, id, a); err != nil {
+	if err := s.denied(record, id, key, a); err != nil {
 		return Token{}, err
 	}
 	chain, err := s.Acquire(ctx, a)
 	if err != nil {
-		s.recordFailure(ctx, err)
+		s.recordFailure(ctx, key, err)
 		return s.orElse(cached, ok, a, err)
 	}
 	// Not after a sign-out, which has to find everything there is, nor under the
@@ -130,15 +130,13 @@ func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
 	return Token{}, err
 }
 
-// good reports whether a token lasts long enough: a tenth of its life or a
-// minute, whichever is less, so that it does not expire on its way; and what was
-// asked for.
+// good reports whether a token lasts long enough: it is not time to renew it, and
+// it is good for what was asked for.
 func (s *Source) good(c entry, a Ask) bool {
 	if !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused) {
 		return false
 	}
-	margin := min(c.Expires.Sub(c.obtained)/10, time.Minute)
-	return c.Expires.Sub(s.now()) > max(margin, a.MinTTL)
+	return s.now().Before(RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
 }
 
 // webPage is how package endpoint calls one.
@@ -209,7 +207,7 @@ func (s *Source) parties() stage.Parties {
 
 // recordFailure keeps the last failure for status. Callers of helpers often
 // throw stderr away.
-func (s *Source) recordFailure(ctx context.Context, err error) {
+func (s *Source) recordFailure(ctx context.Context, asked key, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
@@ -222,7 +220,7 @@ func (s *Source) recordFailure(ctx context.Context, err error) {
 	if errors.As(err, &e) {
 		failure.Code = wire.Clean(e.Code)
 	}
-	if err := s.update(ctx, func(r *state.Server) { r.LastError = failure }); err != nil {
+	if err := s.update(ctx, func(r *state.Server) { r.LastError, r.LastAsked = failure, asked.name() }); err != nil {
 		s.warn("%v", err)
 	}
 }
