@@ -69,6 +69,7 @@ type Server struct {
 	Expires       time.Time `json:"expires,omitzero"` // of the access token
 	Scopes        []string  `json:"scopes,omitempty"`
 	LastError     *Failure  `json:"lastError,omitempty"`
+	LastAsked     string    `json:"lastAsked,omitempty"` // a hash of the question that LastError answered
 	Sealed        []string  `json:"sealed,omitempty"` // names of the access tokens in the vault
 }
 
