@@ -24,6 +24,8 @@ type route struct {
 	lent    map[string]*loan // tokens that a request is about to carry, by themselves
 	current secret.Text      // the token that the next request will probably carry
 	giveUp  time.Time        // no new token because of a refusal before this
+	refused secret.Text      // the token that was replaced last
+	renewed []time.Time      // when tokens were replaced, in the last minute
 	said    Problem          // the last that was logged
 	saidAt  time.Time
 }
@@ -61,8 +63,20 @@ func (t *route) forward(w http.ResponseWriter, r *http.Request, target *url.URL)
 			refuse(w, http.StatusBadGateway, problem)
 		},
 	}
-	proxy.ServeHTTP(w, r)
+	proxy.ServeHTTP(final{w}, r)
 }
+
+// final keeps back the informational answers (1xx), which ReverseProxy passes on
+// before inspect sees anything. No MCP client waits for one.
+type final struct{ http.ResponseWriter }
+
+func (w final) WriteHeader(status int) {
+	if status >= 200 {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w final) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // rewrite makes the request ours. ReverseProxy has dropped the hop-by-hop headers,
 // and with them what Connection names.

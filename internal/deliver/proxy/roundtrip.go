@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 const (
@@ -38,12 +40,13 @@ func (t *route) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := t.send(req, tok)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || challenge(resp).ErrorCode() == stronger || !t.mayRenew() {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || challenge(resp).ErrorCode() == stronger || !t.mayRenew(tok.AccessToken) {
 		return resp, err
 	}
 	// Even when this request cannot be sent again, the next one needs the token.
 	tok, err = t.token(req.Context(), token.Ask{Refused: tok.AccessToken})
 	if err != nil {
+		t.notRenewed()
 		if req.Context().Err() == nil {
 			t.say(t.proxy.Explain(err))
 		}
@@ -111,12 +114,36 @@ func (t *route) token(ctx context.Context, a token.Ask) (token.Token, error) {
 	return tok, err
 }
 
+// maxRenewed is how many tokens a server can have replaced within a minute: one
+// that takes none of them twice must not have the identity provider asked for
+// every request.
+const maxRenewed = 5
+
 // mayRenew is false for a minute after a new token was refused as well: the fault
 // is not the token's, and each try costs the identity provider an exchange.
-func (t *route) mayRenew() bool {
+func (t *route) mayRenew(refused secret.Text) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.proxy.now().Before(t.giveUp)
+	now := t.proxy.now()
+	switch {
+	case now.Before(t.giveUp):
+		return false
+	case refused.Equal(t.refused):
+		return true // with another request, and there is one new token for all of them
+	}
+	t.renewed = slices.DeleteFunc(t.renewed, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	if len(t.renewed) >= maxRenewed {
+		return false
+	}
+	t.refused, t.renewed = refused, append(t.renewed, now)
+	return true
+}
+
+// notRenewed has the next try counted, although it is about the same token.
+func (t *route) notRenewed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refused = secret.Text{}
 }
 
 func (t *route) renewedInVain() {
