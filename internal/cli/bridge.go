@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/deliver/bridge"
 	"github.com/mcpauth/mcpauth/internal/token"
 )
@@ -67,7 +68,7 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 			_, err = a.source(o.server) // which says so
 			return err
 		}
-		b.Endpoint, b.Token = s.URL, a.lastingSource(s.Name)
+		b.Endpoint, b.Token = s.URL, a.lastingSource(s)
 		b.Scopes, b.MaxScopes = s.OAuth.Scopes, s.OAuth.MaxScopes
 	}
 	// A client that is gone must be an error to write to, not the end: the server
@@ -83,7 +84,7 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 // lastingSource gives tokens for as long as the program runs. After a failure it
 // looks at everything anew, so that a login in another terminal is seen, to
 // whatever store it was.
-func (a *app) lastingSource(server string) func(context.Context, token.Ask) (token.Token, error) {
+func (a *app) lastingSource(server config.Server) func(context.Context, token.Ask) (token.Token, error) {
 	var s *token.Source
 	return func(ctx context.Context, ask token.Ask) (t token.Token, err error) {
 		if s == nil {
@@ -91,12 +92,15 @@ func (a *app) lastingSource(server string) func(context.Context, token.Ask) (tok
 			if err = anew.open(); err != nil {
 				return token.Token{}, err
 			}
+			if err = anew.unmoved(server); err != nil {
+				return token.Token{}, err
+			}
 			anew.net = a.net
 			for _, p := range anew.cfg.IdPs() {
 				a.net.Configured(p.Issuer)
 				a.net.Configured(p.TokenEndpoint)
 			}
-			if s, err = anew.source(server); err != nil {
+			if s, err = anew.source(server.Name); err != nil {
 				return token.Token{}, err
 			}
 		}

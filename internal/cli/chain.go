@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
 )
 
 // chainView is the way to a token, without any of the tokens.
@@ -134,9 +136,25 @@ func (v *chainView) redeem(c token.Chain) {
 	if t.AccessToken.IsZero() {
 		return
 	}
-	v.add("access token", nil,
+	v.add("access token", doubts(t),
 		[2]string{"type", t.Type}, [2]string{"from", t.AS}, [2]string{"for", t.Resource},
 		[2]string{"scopes", strings.Join(t.Scopes, " ")}, [2]string{"until", clock(t.Expires)})
+}
+
+// doubts are what an access token that happens to be a JWT says against itself
+// (rule A8). It is between two servers, so that nothing is refused for it.
+func doubts(t token.Token) (notes []string) {
+	c, err := idjag.Parse(t.AccessToken)
+	if err != nil || c.Opaque {
+		return nil
+	}
+	if c.Issuer != "" && c.Issuer != t.AS {
+		notes = append(notes, "it names another issuer than its authorization server: "+c.Issuer)
+	}
+	if len(c.Audience) > 0 && !slices.Contains(c.Audience, t.Resource) {
+		notes = append(notes, "it is not for the resource, but for "+strings.Join(c.Audience, " "))
+	}
+	return notes
 }
 
 func (v chainView) print(w io.Writer) error {

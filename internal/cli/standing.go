@@ -48,11 +48,7 @@ func (s *standing) source(server config.Server) (*token.Source, *app, error) {
 	if src := s.sources[server.Name]; src != nil {
 		return src, s.current, nil
 	}
-	now, err := s.current.cfg.Server(server.Name)
-	if err == nil && now.URL != server.URL {
-		err = &usageError{text: "the URL of the server " + server.Name + " is another one since this program was started", hint: "start it again"}
-	}
-	if err != nil {
+	if err := s.current.unmoved(server); err != nil {
 		return nil, s.current, err
 	}
 	src, err := s.current.source(server.Name)
@@ -83,4 +79,14 @@ func (s *standing) finish(ctx context.Context) {
 		a.finish(ctx)
 	}
 	s.finishing.Wait()
+}
+
+// unmoved is an error when the name of a server, to whose URL a running program
+// sends tokens, means another URL by now: that one's token must not go there.
+func (a *app) unmoved(server config.Server) error {
+	now, err := a.cfg.Server(server.Name)
+	if err == nil && now.URL != server.URL {
+		err = &usageError{text: "the URL of the server " + server.Name + " is another one since this program was started", hint: "start it again"}
+	}
+	return err
 }
