@@ -40,7 +40,7 @@ func run(bin, remote, node string, soakCalls int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-12s %10s %10s %10s %10s %10s %10s\n", "", "start ms", "p50 ms", "p99 ms", "calls/s", "idle MiB", "after MiB")
+	fmt.Printf("%-12s %10s %10s %10s %10s %10s %10s %10s\n", "", "start ms", "p50 ms", "p99 ms", "calls/s", "CPU us", "idle MiB", "after MiB")
 	floor.print("direct", result{})
 	a, err := measure(ours, 20_000, 100_000)
 	if err != nil {
@@ -55,9 +55,9 @@ func run(bin, remote, node string, soakCalls int) error {
 		return fmt.Errorf("mcp-remote: %w", err)
 	}
 	b.print("mcp-remote", floor)
-	fmt.Printf("%-12s %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx\n", "better", float64(b.start)/float64(a.start),
+	fmt.Printf("%-12s %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx\n", "better", float64(b.start)/float64(a.start),
 		float64(b.p50-floor.p50)/float64(a.p50-floor.p50), float64(b.p99-floor.p99)/float64(a.p99-floor.p99),
-		a.rate/b.rate, float64(b.idle)/float64(a.idle), float64(b.after)/float64(a.after))
+		a.rate/b.rate, float64(b.cpu)/float64(a.cpu), float64(b.idle)/float64(a.idle), float64(b.after)/float64(a.after))
 	fmt.Println("p50 and p99 are of calls one after the other; their ratios are of what the bridge adds")
 	return nil
 }
@@ -65,13 +65,14 @@ func run(bin, remote, node string, soakCalls int) error {
 type result struct {
 	start, p50, p99 time.Duration
 	rate            float64
-	idle, after     int // KiB
+	cpu             time.Duration // of the bridge, a call
+	idle, after     int           // KiB
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func (r result) print(name string, floor result) {
-	fmt.Printf("%-12s %10.1f %10.3f %10.3f %10.0f %10.1f %10.1f\n", name, ms(r.start), ms(r.p50), ms(r.p99), r.rate, float64(r.idle)/1024, float64(r.after)/1024)
+	fmt.Printf("%-12s %10.1f %10.3f %10.3f %10.0f %10.0f %10.1f %10.1f\n", name, ms(r.start), ms(r.p50), ms(r.p99), r.rate, float64(r.cpu)/1000, float64(r.idle)/1024, float64(r.after)/1024)
 	if floor.p50 > 0 {
 		fmt.Printf("%-12s %10s %10.3f %10.3f\n", "  adds", "", ms(r.p50-floor.p50), ms(r.p99-floor.p99))
 	}
@@ -113,9 +114,11 @@ func measure(argv []string, calls, burst int) (r result, err error) {
 	if r.p50, r.p99, err = sequential(c, calls); err != nil {
 		return r, err
 	}
+	used := cpu(c.cmd.Process.Pid)
 	if r.rate, err = parallel(c, burst, 32); err != nil {
 		return r, err
 	}
+	r.cpu = (cpu(c.cmd.Process.Pid) - used) / time.Duration(burst)
 	r.after = memory(c.cmd.Process.Pid)
 	return r, nil
 }

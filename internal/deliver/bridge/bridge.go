@@ -61,6 +61,10 @@ const ending = 500 * time.Millisecond
 // bridge runs all day, most of it idle, one for every server and client.
 const settled = time.Second
 
+// garbage is the percentage of a very small heap that may be garbage. Go's standard
+// would collect it once for every three hundred calls.
+const garbage = 300
+
 // bridge is one client in front of one server.
 type bridge struct {
 	Options
@@ -73,6 +77,7 @@ type bridge struct {
 	slots chan struct{}
 
 	mu      sync.Mutex
+	over    bool
 	session *session
 	batches bool   // the negotiated version has them
 	era     string // the version of the stateless era that the client speaks
@@ -100,13 +105,16 @@ func Run(ctx context.Context, o Options) error {
 	if b.Token != nil {
 		b.spawn(func() { b.auth.bearer(life) }) // while the client makes up its mind
 	}
-	tidy := time.AfterFunc(settled, debug.FreeOSMemory)
-	defer tidy.Stop()
+	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	err := b.serve(life)
 	if err == nil {
 		b.settle(life, ending)
 	}
 	end()
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
 	b.work.Wait()
 	if s := b.current(); s != nil {
 		b.retire(context.WithoutCancel(ctx), s)
@@ -132,61 +140,50 @@ func newBridge(o Options) *bridge {
 		o.MaxMessage = maxMessage
 	}
 	return &bridge{
-		Options: o, http: o.Net.Streaming(), out: &out{w: o.Out}, slots: make(chan struct{}, inFlight), calls: map[string]*call{},
+		Options: o, http: o.Net.Streaming(), out: newOut(o.Out), slots: make(chan struct{}, inFlight), calls: map[string]*call{},
 		auth: &auth{get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, configured: o.Scopes, most: o.MaxScopes},
 	}
 }
 
-// serve reads the client's messages to their end.
+// serve reads the client's messages to their end. A read cannot be interrupted, so
+// it has a goroutine of its own, which may outlive Run and does nothing any more
+// then.
 func (b *bridge) serve(ctx context.Context) error {
-	lines, end := b.read(ctx)
-	before := make(chan struct{}) // what must be accepted before the next message is sent
-	close(before)
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case line, ok := <-lines:
-			if !ok {
-				return *end
-			}
-			select {
-			case b.slots <- struct{}{}:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			before = b.dispatch(ctx, line, before)
-		}
+	end := make(chan error, 1)
+	go func() { end <- b.read(ctx) }()
+	select {
+	case err := <-end:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// read reads lines in a goroutine of its own: a read cannot be interrupted.
-func (b *bridge) read(ctx context.Context) (lines chan []byte, end *error) {
-	lines, end = make(chan []byte), new(error)
+func (b *bridge) read(ctx context.Context) error {
 	in := &frames{r: bufio.NewReaderSize(b.In, 64<<10)}
-	go func() {
-		defer close(lines)
-		for {
-			line, err := in.next()
-			if err == errTooLong {
-				e, _ := open(line)
-				b.out.send(answerError(idOf(e, line), codeInvalid, "mcpauth: "+err.Error(), nil))
-				continue
-			}
-			if err != nil {
-				if err != io.EOF {
-					*end = err
-				}
-				return
-			}
-			select {
-			case lines <- line:
-			case <-ctx.Done():
-				return
-			}
+	before := make(chan struct{}) // what must be accepted before the next message is sent
+	close(before)
+	for {
+		line, err := in.next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err == errTooLong:
+			e, _ := open(line)
+			b.out.send(answerError(idOf(e, line), codeInvalid, "mcpauth: "+err.Error(), nil))
+			continue
+		case err != nil:
+			return err
 		}
-	}()
-	return lines, end
+		select {
+		case b.slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		before = b.dispatch(ctx, line, before)
+	}
 }
 
 func idOf(e envelope, msg []byte) []byte {
@@ -209,7 +206,14 @@ func (b *bridge) settle(ctx context.Context, atMost time.Duration) {
 	}
 }
 
+// spawn runs f in a goroutine that Run waits for. When Run is at its end already
+// there is nothing left to do.
 func (b *bridge) spawn(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return
+	}
 	b.work.Add(1)
 	go func() {
 		defer b.work.Done()
