@@ -38,6 +38,9 @@ import (
 // margin is how long before its expiry a token is replaced.
 const margin = 30 * time.Second
 
+// patience is how long no further token is got because one was refused.
+const patience = time.Minute
+
 // timeout is what a call without a deadline of its own gets. mcpauth answers
 // within six seconds.
 const timeout = 10 * time.Second
@@ -64,7 +67,8 @@ type Source struct {
 	mu      sync.Mutex
 	token   *oauth2.Token
 	granted []string
-	extra   []string // scopes that the server has challenged for
+	extra   []string // scopes that the server has challenged for, and that were granted
+	renewed time.Time
 }
 
 // Error is mcpauth's refusal, as it tells it with --json.
@@ -104,8 +108,9 @@ func (s *Source) TokenSource(context.Context) (oauth2.TokenSource, error) { retu
 
 // Authorize implements auth.OAuthHandler of the MCP SDK: after a 401 it has
 // mcpauth get a new token, and after a 403 that asks for further scopes one with
-// those as well, as far as MaxScopes allows. It never starts a sign-in. It closes
-// the response's body.
+// those as well, as far as MaxScopes allows. It never starts a sign-in, and because
+// of a 401 it gets one new token a minute at most: a server that takes none must not
+// have the identity provider asked for every request. It closes the response's body.
 func (s *Source) Authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
 	defer resp.Body.Close()
 	s.mu.Lock()
@@ -116,7 +121,13 @@ func (s *Source) Authorize(ctx context.Context, req *http.Request, resp *http.Re
 	if s.token != nil && req.Header.Get("Authorization") != "Bearer "+s.token.AccessToken {
 		return nil // somebody else has replaced the refused token already
 	}
+	if !s.renewed.IsZero() && s.now().Sub(s.renewed) < patience {
+		return errors.New("the server refuses a new token as well")
+	}
 	_, err := s.get(ctx, true)
+	if err == nil {
+		s.renewed = s.now()
+	}
 	return err
 }
 
@@ -138,12 +149,16 @@ func (s *Source) widen(ctx context.Context, resp *http.Response) error {
 			return fmt.Errorf("the server asks for the scope %q, which MaxScopes does not allow", scope)
 		}
 	}
-	before := len(s.granted)
+	before, extra := len(s.granted), s.extra
+	if len(union(s.granted, want)) == before {
+		return errors.New("the server refuses access, and asks for no scope that is missing")
+	}
 	s.extra = union(s.extra, want)
 	if _, err := s.get(ctx, true); err != nil {
+		s.extra = extra // else every later token would be refused because of them
 		return err
 	}
-	if want == nil || len(s.granted) <= before {
+	if len(s.granted) <= before {
 		return errors.New("the server refuses access, and no further scope was granted")
 	}
 	return nil

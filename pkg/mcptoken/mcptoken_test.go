@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -203,5 +204,69 @@ func TestStepUp(t *testing.T) {
 	// The grant does not grow any more: asking again is a loop.
 	if err := s.Authorize(t.Context(), req, challenge("tickets:write")); err == nil {
 		t.Error("the loop was not stopped")
+	}
+}
+
+// A scope that the company does not grant is no reason to lose what it does.
+func TestStepUpDenied(t *testing.T) {
+	c := office(t)
+	now := time.Now()
+	s := source("tickets")
+	s.Scopes, s.MaxScopes = []string{"tickets:read"}, []string{"tickets:write"}
+	s.Now = func() time.Time { return now }
+	tok, err := s.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := &http.Request{Header: http.Header{"Authorization": {"Bearer " + tok.AccessToken}}}
+	c.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied"})
+	if err := s.Authorize(t.Context(), req, challenge("tickets:write")); err == nil {
+		t.Fatal("granted")
+	}
+	c.IdP.ClearFaults()
+	now = tok.Expiry // as this source sees it: the next call runs mcpauth
+	if tok, err = s.Token(); err != nil {
+		t.Fatalf("after a step-up that was denied: %v", err)
+	}
+	if known, _ := c.Desk.Lookup(tok.AccessToken); strings.Join(known.Scopes, " ") != "tickets:read" {
+		t.Errorf("the denied scope was asked for again: %q", known.Scopes)
+	}
+	// What is granted already needs no further token.
+	before := len(c.IdP.Requests())
+	req.Header.Set("Authorization", "Bearer "+tok.AccessToken)
+	if err := s.Authorize(t.Context(), req, challenge("")); err == nil || len(c.IdP.Requests()) != before {
+		t.Errorf("%v, after %d requests", err, len(c.IdP.Requests())-before)
+	}
+}
+
+// A server that accepts no token must not have one issued for every request.
+func TestRefusedForEver(t *testing.T) {
+	c := office(t)
+	now := time.Now()
+	s := source("tickets")
+	s.Now = func() time.Time { return now }
+	refused := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: http.NoBody}
+	authorize := func() error {
+		tok, err := s.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Authorize(t.Context(), &http.Request{Header: http.Header{"Authorization": {"Bearer " + tok.AccessToken}}}, refused)
+	}
+	if err := authorize(); err != nil {
+		t.Fatal(err)
+	}
+	before := len(c.Desk.Requests())
+	for range 3 {
+		if err := authorize(); err == nil {
+			t.Error("a new token was refused, and yet another one was got")
+		}
+	}
+	if n := len(c.Desk.Requests()); n != before {
+		t.Errorf("%d requests", n-before)
+	}
+	now = now.Add(time.Minute)
+	if err := authorize(); err != nil {
+		t.Errorf("after a minute: %v", err)
 	}
 }
