@@ -44,7 +44,8 @@ func newExec(a *app) *cobra.Command {
 		Use:   "exec SERVER… -- COMMAND [ARGUMENT…]",
 		Short: "Run a command with access tokens in its environment",
 		Long: `Run a command with the access token of each server in a variable. The tokens are not
-renewed while the command runs; when they expire is told on standard error.
+renewed while the command runs; when they expire is told on standard error. Every
+program that the command starts inherits them.
 
   mcpauth exec wiki -- ./index-pages
   mcpauth exec wiki tickets --env wiki=WIKI_TOKEN --env tickets=TICKETS_TOKEN -- codex`,

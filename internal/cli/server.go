@@ -202,7 +202,7 @@ func (a *app) dropSecretOf(ctx context.Context, before string, s config.Server) 
 // agree asks a person, and takes anything but yes for no.
 func (a *app) agree(question string) error {
 	if !a.env.Terminal {
-		return &usageError{text: "nobody is here to be asked: " + question, hint: "look at both, and add --yes"}
+		return &usageError{text: "nobody is here to be asked: " + question, hint: "a person has to look at both, in a terminal"}
 	}
 	fmt.Fprintf(a.env.Stderr, "mcpauth: %s [y/N] ", question)
 	var answer string
