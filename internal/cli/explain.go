@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -163,7 +164,7 @@ func explainIdentity(err error, at *stage.Error, r *report) bool {
 		return r.is(exitSecurity, "sign_in_answer", "close the other sign-in pages and try again: mcpauth login")
 	case errors.As(err, &port):
 		return r.is(exitUsage, "port_in_use", fmt.Sprintf("end the program that uses port %d, or come back to another registered port: mcpauth login --redirect-port PORT", port.Port))
-	case at.Stage == stage.Login && errors.Is(err, context.DeadlineExceeded):
+	case at.Stage == stage.Login && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, vault.ErrTimeout):
 		r.Message = "nobody finished the sign-in in time"
 		return r.is(exitSignIn, "sign_in_timeout", "mcpauth login --timeout 10m")
 	}
@@ -280,6 +281,8 @@ func explainStorage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+unusable.Path)
 	case errors.As(err, &file) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+file.Path)
+	case errors.As(err, &file): // a full disk, a read-only one, too many open files
+		return r.is(exitUsage, "unusable_folder", "can this folder be written, and is there space? df "+filepath.Dir(file.Path))
 	}
 	return false
 }

@@ -114,7 +114,7 @@ func TestGood(t *testing.T) {
 	}{
 		{15 * time.Minute, 0, 0, true},
 		{15 * time.Minute, 12*time.Minute + 29*time.Second, 0, true}, // then it may be (RenewAt)
-		{15 * time.Minute, 14 * time.Minute, 0, false}, // a minute is left
+		{15 * time.Minute, 14 * time.Minute, 0, false},               // a minute is left
 		{5 * time.Minute, 3*time.Minute + 59*time.Second, 0, true},
 		{5 * time.Minute, 4*time.Minute + 30*time.Second, 0, false}, // a tenth is left
 		{10 * time.Second, 7 * time.Second, 0, true},

@@ -77,6 +77,12 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 		return cached.Token, nil
 	}
 	unlock, err := s.State.Lock(ctx, lockName(s.Server.URL))
+	var busy *state.Busy
+	if err != nil && ctx.Err() == nil && !errors.As(err, &busy) {
+		// A disk that is full or read-only must not cost the token.
+		s.warn("processes cannot take turns: %v", err)
+		unlock, err = func() {}, nil
+	}
 	if err != nil {
 		return s.orElse(cached, ok, a, stage.At(stage.Exchange, s.parties(), err))
 	}
