@@ -164,13 +164,13 @@ func signInOrImport(ctx context.Context, a *app, p *identity.Provider, o loginOp
 	defer cancel()
 	return p.SignIn(ctx, func(ctx context.Context, address string) error {
 		if !o.noBrowser {
-			err := a.browse(ctx, address)
+			if err := a.window(ctx); err != nil {
+				return err
+			}
+			err := a.env.Browse(ctx, address)
 			if err == nil {
 				a.say("sign in at %s in your browser; waiting", host(p.IdP.Issuer))
 				return nil
-			}
-			if isAny[*tooManyWindows](err) {
-				return err
 			}
 			a.say("the browser could not be opened: %s", wire.Clean(err.Error()))
 		}

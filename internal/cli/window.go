@@ -26,9 +26,10 @@ func (e *tooManyWindows) Error() string {
 		windowsAtMost, int(windowsWithin.Minutes()), e.until.Local().Format(time.TimeOnly))
 }
 
-// browse opens a window, if there may be one more.
-func (a *app) browse(ctx context.Context, address string) error {
-	err := a.state.Update(ctx, func(f *state.File) error {
+// window records that a window is about to be opened, if there may be one more. A
+// state that cannot be written is an error: it could not keep the sign-in either.
+func (a *app) window(ctx context.Context) error {
+	return a.state.Update(ctx, func(f *state.File) error {
 		now := a.env.now()
 		// A time to come means that the clock was set back.
 		f.Windows = slices.DeleteFunc(f.Windows, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= windowsWithin })
@@ -38,13 +39,6 @@ func (a *app) browse(ctx context.Context, address string) error {
 		f.Windows = append(f.Windows, now)
 		return nil
 	})
-	if isAny[*tooManyWindows](err) || ctx.Err() != nil { // no window that nobody waits for
-		return err
-	}
-	if err != nil {
-		a.warn(err.Error()) // a record that cannot be written is no reason not to sign in
-	}
-	return a.env.Browse(ctx, address)
 }
 
 // closed forgets the windows once somebody has signed in.
