@@ -48,6 +48,12 @@ faults: ## kills at system calls, damaged files, bad networks and disks; FULL=1 
 sim: ## what 10,000 employees with 50 servers each ask of the identity provider in a day
 	go run ./testdata/sim
 
+bench-bridge: ## the bridge beside mcp-remote: start, latency, calls a second, memory; needs npm
+	testdata/bench-bridge/run
+
+soak: ## a million calls through the bridge, and what is left of memory after each tenth
+	testdata/bench-bridge/run soak
+
 fuzz: ## every fuzz target for FUZZTIME each
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 

@@ -27,6 +27,7 @@
 //	  grant/                decides which ID-JAG is needed and asks the identity provider for it
 //	  token/                access tokens per server: cache, one flight at a time over all processes, pins
 //	  deliver/              hands a token out: bare, JSON, headers, variables
+//	    bridge/             a stdio MCP server that forwards to the remote one and owns the token
 //	    proxy/              a listener on loopback for all servers, which adds the token
 //	    clients/            writes mcpauth into the MCP clients' own configuration files, and takes it out again
 //	  stage/                names the leg of the flow in which something went wrong, and the parties to it
