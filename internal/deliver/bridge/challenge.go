@@ -87,6 +87,9 @@ func (a *auth) widen(ctx context.Context, with token.Token, scopes []string, n *
 		Code: "insufficient_scope", Message: "the server wants the scope " + strings.Join(scopes, " ") + ", which you were not granted",
 		Hint: "ask your administrator to allow it",
 	}
+	if len(scopes) == 0 {
+		missing.Message = "the server wants a wider token and does not say which scope"
+	}
 	ask, err := a.wider(with, scopes, n)
 	if err != nil {
 		return token.Token{}, err

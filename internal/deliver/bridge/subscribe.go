@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -78,7 +77,7 @@ func (b *bridge) hearOnce(ctx context.Context, m *message) (heard, refused bool)
 	for {
 		e, err := in.next()
 		if err != nil {
-			return heard, err != io.EOF && err == errTooLarge
+			return heard, err == errTooLarge
 		}
 		msg, err := open(e.data)
 		if err != nil || msg.isResponse() || msg.method == "notifications/subscriptions/acknowledged" {
