@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -281,7 +282,7 @@ func explainStorage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+unusable.Path)
 	case errors.As(err, &file) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+file.Path)
-	case errors.As(err, &file): // a full disk, a read-only one, too many open files
+	case errors.As(err, &file) && file.Path != os.Stdout.Name(): // a full disk, a read-only one, too many open files
 		return r.is(exitUsage, "unusable_folder", "can this folder be written, and is there space? df "+filepath.Dir(file.Path))
 	}
 	return false
