@@ -30,8 +30,8 @@ var imports = []struct {
 
 	{"internal/wire", []string{"pkg/secret"}},
 	{"internal/state", []string{flock, sys}},
-	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/ownfile", nil},
+	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/jsonedit", []string{hujson}},
 	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},
 	{"internal/yamledit", []string{"internal/jsonedit", "go.yaml.in/yaml/v3"}},

@@ -70,7 +70,7 @@ type Server struct {
 	Scopes        []string  `json:"scopes,omitempty"`
 	LastError     *Failure  `json:"lastError,omitempty"`
 	LastAsked     string    `json:"lastAsked,omitempty"` // a hash of the question that LastError answered
-	Sealed        []string  `json:"sealed,omitempty"` // names of the access tokens in the vault
+	Sealed        []string  `json:"sealed,omitempty"`    // names of the access tokens in the vault
 }
 
 // Failure is the last thing that went wrong with a server.
