@@ -103,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 	b.life, b.out.broken = life, end
 	b.auth.spawn = func(f func(context.Context)) { b.spawn(func() { f(life) }) }
 	if b.Token != nil {
-		b.spawn(func() { b.auth.bearer(life) }) // while the client makes up its mind
+		b.spawn(func() { _, _ = b.auth.bearer(life) }) // while the client makes up its mind
 	}
 	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage))

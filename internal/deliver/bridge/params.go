@@ -47,7 +47,8 @@ func (t *tools) learn(msg []byte, result span) []byte {
 	if t.known == nil {
 		t.known = map[string][]binding{}
 	}
-	elements(msg, list, func(at span) error {
+	// A list that cannot be read to its end teaches what was read.
+	_ = elements(msg, list, func(at span) error {
 		if !annotated && len(t.known) == 0 {
 			return errJSON // the common case: nothing to learn, nothing to forget
 		}
@@ -112,7 +113,7 @@ func without(msg []byte, list span, bad []span) []byte {
 	}
 	out := bytes.Clone(msg[:list.from+1])
 	first := true
-	elements(msg, list, func(at span) error {
+	_ = elements(msg, list, func(at span) error {
 		if len(bad) > 0 && bad[0] == at {
 			bad = bad[1:]
 			return nil

@@ -26,7 +26,6 @@ type strict struct {
 
 	mu  sync.Mutex
 	got []seen
-	hit chan struct{}
 }
 
 func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {

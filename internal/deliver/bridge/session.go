@@ -97,7 +97,7 @@ const deleteTime = 500 * time.Millisecond
 // no request, and opens it again whenever it ends.
 func (b *bridge) listen(s *session) {
 	s.listening.Do(func() {
-		b.spawn(func() { b.follow(s.ctx, s, nil, cursor{}) })
+		b.spawn(func() { _ = b.follow(s.ctx, s, nil, cursor{}) }) // it ends with the session
 	})
 }
 
