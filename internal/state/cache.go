@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"hash/crc32"
 	"path"
 	"time"
 )
@@ -11,11 +12,19 @@ import (
 const maxCached = 1 << 20
 
 // cached carries its key, so that a hash collision or a file that was copied to
-// another name is a miss, and its time, since a copied file's own time is new.
+// another name is a miss, and its time, since a copied file's own time is new. The
+// checksum is for accidents: a flipped bit in metadata would otherwise stop the
+// person for as long as the metadata is kept.
 type cached struct {
-	Key  string    `json:"key"`
-	Time time.Time `json:"time"`
-	Data []byte    `json:"data"`
+	Key   string    `json:"key"`
+	Time  time.Time `json:"time"`
+	Data  []byte    `json:"data"`
+	Check uint32    `json:"check"`
+}
+
+func (c cached) sum() uint32 {
+	sum := crc32.ChecksumIEEE(c.Data)
+	return crc32.Update(sum, crc32.IEEETable, []byte(c.Key+c.Time.Format(time.RFC3339Nano)))
 }
 
 // Cache returns what SetCache kept under key less than maxAge ago. Every
@@ -26,7 +35,7 @@ func (d *Dir) Cache(key string, maxAge time.Duration) ([]byte, bool) {
 		return nil, false
 	}
 	var c cached
-	if json.Unmarshal(b, &c) != nil || c.Key != key {
+	if json.Unmarshal(b, &c) != nil || c.Key != key || c.Check != c.sum() {
 		return nil, false
 	}
 	// A time to come means that the clock was set back; nobody knows the age.
@@ -43,7 +52,9 @@ func (d *Dir) SetCache(key string, data []byte) {
 	if len(data) > maxCached {
 		return
 	}
-	b, err := json.Marshal(cached{key, d.now(), data})
+	c := cached{Key: key, Time: d.now().UTC(), Data: data}
+	c.Check = c.sum()
+	b, err := json.Marshal(c)
 	if err != nil {
 		return
 	}

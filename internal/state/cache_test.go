@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,4 +57,28 @@ func TestCache(t *testing.T) {
 		t.Error("1 MiB was not kept")
 	}
 	state.Open("/dev/null/x").SetCache("k", nil) // no panic, no error
+}
+
+// A cached document of which a bit has flipped is a miss.
+func TestCacheSeesEveryChangedByte(t *testing.T) {
+	d := state.Open(t.TempDir())
+	d.SetCache("k", []byte("a document"))
+	files, err := filepath.Glob(filepath.Join(d.Path(), "metadata", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	good, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if err := os.WriteFile(files[0], bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := d.Cache("k", time.Hour); ok && string(got) != "a document" {
+			t.Fatalf("byte %d, changed, goes unseen: %q", i, got)
+		}
+	}
 }

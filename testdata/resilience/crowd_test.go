@@ -143,3 +143,41 @@ func TestCrowdRaces(t *testing.T) {
 	}
 	t.Logf("%d rounds of 30 processes: %v", rounds, seen)
 }
+
+// A crowd that is denied asks the identity provider once, and then for a minute
+// not again.
+func TestCrowdDenied(t *testing.T) {
+	l := newLaptop(t, 1)
+	l.signIn(false)
+	l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied"})
+	for round := range 2 {
+		for i, d := range l.crowd(30, func(int) []string { return []string{"token", "s0"} }) {
+			if d.exit != 4 || d.out != "" {
+				t.Errorf("round %d, process %d: %v", round, i, d)
+			}
+		}
+	}
+	l.counts(&l.IdP.Party, idjagtest.Exchange, 1)
+	l.IdP.ClearFaults()
+	l.token("s0", "--fresh")
+}
+
+// A client whose token is refused runs its helper again. However many do so at
+// once, one new token a minute is had for it.
+func TestCrowdRefused(t *testing.T) {
+	l := newLaptop(t, 1)
+	l.signIn(false)
+	helper := func(int) []string { return []string{"headers", "s0"} }
+	first := l.must("headers", "s0")
+	for round := range 3 {
+		for i, d := range l.crowd(20, helper) {
+			if d.exit != 0 {
+				t.Errorf("round %d, process %d: %v", round, i, d)
+			}
+		}
+	}
+	if last := l.must("headers", "s0"); last == first {
+		t.Error("the refused token is still handed out")
+	}
+	l.counts(&l.IdP.Party, idjagtest.Exchange, 2)
+}

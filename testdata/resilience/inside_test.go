@@ -29,7 +29,7 @@ func (l *laptop) inside(ahead time.Duration, args ...string) done {
 			return nil
 		},
 	})
-	return done{out.String(), err.String(), exit, 0}
+	return done{out.String(), err.String(), exit}
 }
 
 // issued reports whether the answer is one of the authorization server's tokens.

@@ -162,7 +162,6 @@ func (l *laptop) state() string { return filepath.Join(l.home, ".local", "state"
 type done struct {
 	out, err string
 	exit     int
-	memory   int64 // KiB at the peak
 }
 
 func (d done) String() string {
@@ -184,7 +183,7 @@ func finish(cmd *exec.Cmd) done {
 	if e := cmd.Run(); e != nil && cmd.ProcessState == nil {
 		return done{exit: -2, err: e.Error()}
 	}
-	return done{out.String(), err.String(), cmd.ProcessState.ExitCode(), peak(cmd.ProcessState)}
+	return done{out.String(), err.String(), cmd.ProcessState.ExitCode()}
 }
 
 // must runs a command that has to succeed, and returns its answer.

@@ -7,17 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 )
-
-// peak is the largest resident set of a process that has ended, in KiB.
-func peak(p *os.ProcessState) int64 {
-	if u, ok := p.SysUsage().(*syscall.Rusage); ok {
-		return u.Maxrss
-	}
-	return 0
-}
 
 // running is a process that has not ended yet.
 type running struct {
@@ -48,7 +40,7 @@ func (r *running) signal(s os.Signal) {
 
 func (r *running) wait() done {
 	<-r.ended
-	return done{r.out.String(), r.err.String(), r.cmd.ProcessState.ExitCode(), peak(r.cmd.ProcessState)}
+	return done{r.out.String(), r.err.String(), r.cmd.ProcessState.ExitCode()}
 }
 
 // waits reports whether the process has one of mcpauth's lock files open, as
@@ -62,4 +54,23 @@ func (r *running) waits() bool {
 		}
 	}
 	return false
+}
+
+// watched waits for the end and returns the largest resident set in KiB. What the
+// kernel tells of a process that has ended includes its parent before exec.
+func (r *running) watched() (memory int64, d done) {
+	path := fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid)
+	for {
+		select {
+		case <-r.ended:
+			return memory, r.wait()
+		case <-time.After(2 * time.Millisecond):
+		}
+		b, _ := os.ReadFile(path)
+		if _, rest, ok := strings.Cut(string(b), "VmHWM:"); ok {
+			var now int64
+			_, _ = fmt.Sscan(rest, &now)
+			memory = max(memory, now)
+		}
+	}
 }
