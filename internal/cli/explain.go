@@ -103,7 +103,8 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 	case errors.As(err, &redirected):
 		return r.is(exitBroken, "redirect", "the server's owner has to publish its final URL; then: mcpauth server add NAME URL --client-id ID")
 	case errors.As(err, &wrong):
-		return r.is(exitSecurity, "wrong_url", "correct the URL in the MCP client's configuration, or add it: mcpauth server add NAME "+bare(wrong.url)+" --client-id ID")
+		// No hint to add it: who wrote that URL may be who wants the token.
+		return r.is(exitSecurity, "wrong_url", "correct the URL in the MCP client's configuration")
 	case errors.As(err, &usage):
 		if r.is(exitUsage, "usage"); usage.hint != "" {
 			r.Hints = []string{usage.hint}
