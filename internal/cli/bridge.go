@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/deliver/bridge"
 	"github.com/mcpauth/mcpauth/internal/token"
 )
@@ -68,7 +67,10 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 			_, err = a.source(o.server) // which says so
 			return err
 		}
-		b.Endpoint, b.Token = s.URL, a.lastingSource(s)
+		tokens := &standing{first: a}
+		defer tokens.finish(ctx)
+		b.Endpoint = s.URL
+		b.Token = func(ctx context.Context, ask token.Ask) (token.Token, error) { return tokens.get(ctx, s, ask) }
 		b.Scopes, b.MaxScopes = s.OAuth.Scopes, s.OAuth.MaxScopes
 	}
 	// A client that is gone must be an error to write to, not the end: the server
@@ -79,36 +81,6 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 		return err
 	}
 	return nil // a signal is one of the ways in which clients end their servers
-}
-
-// lastingSource gives tokens for as long as the program runs. After a failure it
-// looks at everything anew, so that a login in another terminal is seen, to
-// whatever store it was.
-func (a *app) lastingSource(server config.Server) func(context.Context, token.Ask) (token.Token, error) {
-	var s *token.Source
-	return func(ctx context.Context, ask token.Ask) (t token.Token, err error) {
-		if s == nil {
-			anew := &app{env: a.env, flags: a.flags}
-			if err = anew.open(); err != nil {
-				return token.Token{}, err
-			}
-			if err = anew.unmoved(server); err != nil {
-				return token.Token{}, err
-			}
-			anew.net = a.net
-			for _, p := range anew.cfg.IdPs() {
-				a.net.Configured(p.Issuer)
-				a.net.Configured(p.TokenEndpoint)
-			}
-			if s, err = anew.source(server.Name); err != nil {
-				return token.Token{}, err
-			}
-		}
-		if t, err = s.Get(ctx, ask); err != nil {
-			s = nil
-		}
-		return t, err
-	}
 }
 
 // bridgeFailure puts an error into words for the MCP client, and onto standard

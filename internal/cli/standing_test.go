@@ -10,9 +10,9 @@ import (
 	"github.com/mcpauth/mcpauth/internal/token"
 )
 
-// A bridge keeps talking to the URL that it was started for. When the name means
+// A bridge or a proxy keeps talking to the URL that it was started for. When the name means
 // another server by now, that one's token must not go there.
-func TestBridgeKeepsToItsServer(t *testing.T) {
+func TestStandingKeepsToItsServer(t *testing.T) {
 	home := t.TempDir()
 	file := filepath.Join(home, ".config", "mcpauth", "config.json")
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -38,9 +38,9 @@ func TestBridgeKeepsToItsServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := a.lastingSource(server)
+	tokens := &standing{first: a}
 	configure("https://new.example/mcp")
-	if _, err := get(t.Context(), token.Ask{}); err == nil || !strings.Contains(err.Error(), "is another one since this program was started") {
+	if _, err := tokens.get(t.Context(), server, token.Ask{}); err == nil || !strings.Contains(err.Error(), "is another one since this program was started") {
 		t.Errorf("got %v", err)
 	}
 }
