@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,10 +96,17 @@ func prepared(t *testing.T) (l *laptop, back func()) {
 
 // Thousands of random damages to every file are misses, and heal by themselves.
 func TestFaultsMutations(t *testing.T) {
-	l, back := prepared(t)
-	r := rand.New(rand.NewPCG(5, 10000))
 	n := 0
-	for range times(40, 1500) {
+	for batch := range times(1, 35) { // the connections of a batch are closed at its end
+		t.Run(strconv.Itoa(batch), func(t *testing.T) { n += mutations(t, uint64(batch)) })
+	}
+	t.Logf("%d damages, each a miss", n)
+}
+
+func mutations(t *testing.T, seed uint64) (n int) {
+	l, back := prepared(t)
+	r := rand.New(rand.NewPCG(5, seed))
+	for range 40 {
 		for _, file := range l.files() {
 			good, err := os.ReadFile(file)
 			if err != nil {
@@ -125,7 +133,7 @@ func TestFaultsMutations(t *testing.T) {
 			back()
 		}
 	}
-	t.Logf("%d damages, each a miss", n)
+	return n
 }
 
 // The shapes that a power cut, a restored backup or another user leave behind.
