@@ -148,7 +148,7 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 		return "", ErrNotFound
 	}
 	file := filepath.Join(s.dir.Path(), itemPath(name))
-	if u := new(ownfile.Unsafe); errors.As(err, &u) {
+	if u := new(state.Unusable); errors.As(err, &u) {
 		return "", &damaged{file, u.Why}
 	}
 	if err != nil {
