@@ -93,7 +93,7 @@ func TestForgetNobody(t *testing.T) {
 func TestForgetSaysWhatIsStillThere(t *testing.T) {
 	l := newLaptop(t)
 	l.signIn(t)
-	l.block(l.p.idTokenItem())
+	l.block()
 	if _, err := l.p.Forget(t.Context()); err == nil {
 		t.Fatal("want an error")
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -23,26 +22,31 @@ func (l *laptop) renewed(t *testing.T) (Subject, error) {
 	return l.provider(t).Subject(t.Context(), secret.Text{})
 }
 
-// block puts a folder where a file is to be written.
-func (l *laptop) block(item string) {
-	path := filepath.Join(l.dir, "state", "store", state.Hash(item)+".age")
-	os.Remove(path)
-	if err := os.MkdirAll(filepath.Join(path, "x"), 0o700); err != nil {
+// block puts a file where the folder of the store is, so that nothing can be
+// stored: permissions do not stop an administrator, and this does.
+func (l *laptop) block() {
+	store := filepath.Join(l.dir, "state", "store")
+	err := os.Rename(store, store+".away")
+	if err == nil {
+		err = os.WriteFile(store, nil, 0o600)
+	}
+	if err != nil {
 		panic(err)
 	}
 }
 
-// unblock removes the folders again.
+// unblock puts the folder back, if it is away.
 func (l *laptop) unblock(t *testing.T) {
 	t.Helper()
-	blocks, err := filepath.Glob(filepath.Join(l.dir, "state", "store", "*", "x"))
-	if err != nil {
+	store := filepath.Join(l.dir, "state", "store")
+	if _, err := os.Lstat(store + ".away"); err != nil {
+		return
+	}
+	if err := os.Remove(store); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range blocks {
-		if err := os.RemoveAll(filepath.Dir(b)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Rename(store+".away", store); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -83,8 +87,8 @@ func TestRenewal(t *testing.T) {
 		{name: "T9 another sign-in", bend: quirk(idjagtest.IDTokenClaim(idjagtest.Refresh, "auth_time", 1)), wantErr: true, rule: "T9", again: 1},
 		{name: "T6 another nonce", bend: quirk(idjagtest.IDTokenClaim(idjagtest.Refresh, "nonce", "x")), wantErr: true, rule: "T6", again: 1},
 		{name: "T3 another issuer", bend: quirk(idjagtest.IDTokenClaim(idjagtest.Refresh, "iss", "x")), wantErr: true, rule: "T3", again: 1},
-		{name: "ID token cannot be stored", bend: func(l *laptop) {
-			l.IdP.SetFault(idjagtest.Refresh, idjagtest.Fault{Times: 1, OnHit: func() { l.block(l.p.idTokenItem()) }})
+		{name: "ID token cannot be stored", company: func(c *idjagtest.Company) { c.IdP.NoRotation = true }, bend: func(l *laptop) {
+			l.IdP.SetFault(idjagtest.Refresh, idjagtest.Fault{Times: 1, OnHit: l.block})
 		}, warns: true, again: 1},
 		{name: "record cannot be written", bend: func(l *laptop) {
 			l.IdP.SetFault(idjagtest.Refresh, idjagtest.Fault{Times: 1, OnHit: func() {
@@ -145,7 +149,7 @@ func TestRotatedTokenCannotBeStored(t *testing.T) {
 	l := newLaptop(t)
 	l.signIn(t)
 	l.expire()
-	l.IdP.SetFault(idjagtest.Refresh, idjagtest.Fault{Times: 1, OnHit: func() { l.block(l.p.refreshItem()) }})
+	l.IdP.SetFault(idjagtest.Refresh, idjagtest.Fault{Times: 1, OnHit: l.block})
 	s, err := l.renewed(t)
 	if err != nil || s.Token.IsZero() {
 		t.Fatalf("got %v", err)

@@ -67,8 +67,8 @@ func TestSignInGoesWrong(t *testing.T) {
 			l.IdP.SetFault(idjagtest.Code, idjagtest.Fault{Code: "invalid_grant"})
 		}, func(err error) bool { return strings.Contains(err.Error(), "invalid_grant") }},
 		{"metadata of another issuer", quirk(idjagtest.WrongIssuer("https://evil.example")), func(err error) bool { return strings.Contains(err.Error(), "evil") }},
-		{"refresh token cannot be stored", func(l *laptop) {
-			l.IdP.SetFault(idjagtest.Code, idjagtest.Fault{OnHit: func() { l.block(l.p.refreshItem()) }})
+		{"what came cannot be stored", func(l *laptop) {
+			l.IdP.SetFault(idjagtest.Code, idjagtest.Fault{OnHit: l.block})
 		}, func(err error) bool { return strings.Contains(err.Error(), "keep the sign-in") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
