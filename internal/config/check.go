@@ -84,6 +84,14 @@ func check(file *File, at sources) error {
 			return errSkip
 		}
 		switch x := v.Addr().Interface().(type) {
+		case *IdP:
+			if why := foreignEndpoint(x.TokenEndpoint, x.Issuer); why != "" {
+				return fail(join(key, "tokenEndpoint"), why)
+			}
+		case *Server:
+			if x.OAuth.Resource != "" && !sameHost(x.OAuth.Resource, x.URL) {
+				return fail(join(key, "oauth.resource"), "is not on the server's own host: its tokens would be another server's")
+			}
 		case *Managed:
 			if _, ok := x.IdPs[DefaultIdP]; ok {
 				return fail(join(key, "idps."+DefaultIdP), "is the name of the block \"idp\"")
@@ -113,7 +121,33 @@ func (at sources) of(key string) string {
 	return at[key]
 }
 
+// foreignEndpoint keeps ID tokens, ID-JAGs and client secrets with their issuer,
+// whoever may have written the file (attacks S1, S6, S29): an issuer whose endpoint
+// is on another host has to say so in its own metadata.
+func foreignEndpoint(endpoint, issuer string) string {
+	switch {
+	case endpoint == "":
+		return ""
+	case issuer == "":
+		return "needs the \"issuer\" that it belongs to"
+	case !sameHost(endpoint, issuer):
+		return "is not on the issuer's host"
+	}
+	return ""
+}
+
+// sameHost reports whether two URLs have the same host and port. What is no such
+// URL is for the check of its own key to refuse.
+func sameHost(a, b string) bool {
+	ua, err1 := url.Parse(a)
+	ub, err2 := url.Parse(b)
+	return err1 != nil || err2 != nil || ua.Host == "" || ub.Host == "" || strings.EqualFold(ua.Host, ub.Host)
+}
+
 func (o OAuth) broken(file *File) (key, why string) {
+	if why := foreignEndpoint(o.TokenEndpoint, o.Issuer); why != "" {
+		return "tokenEndpoint", why
+	}
 	if o.ASClientID == "" && o.IsEnterpriseManaged() {
 		return "clientId", "is missing"
 	}

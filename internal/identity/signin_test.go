@@ -80,6 +80,7 @@ func TestSignInGoesWrong(t *testing.T) {
 			if err == nil || !row.is(err) {
 				t.Fatalf("got %v; %v", err, l.Refusals())
 			}
+			l.unblock(t)
 			if id.Subject != "" {
 				t.Errorf("an identity beside the error: %+v", id)
 			}
