@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ type auth struct {
 	flight *flight
 	failed error     // of the last question, not to be repeated before …
 	again  time.Time // … this time
+
+	replaced []time.Time // when tokens were replaced because of a refusal, in the last minute
+	giveUp   time.Time   // none is replaced before
 
 	configured, most []string // scopes: of the configuration, and the cap on step-ups
 	steps            map[string]int
@@ -64,8 +68,42 @@ func (a *auth) bearer(ctx context.Context) (token.Token, error) {
 	return a.obtain(ctx, want{good: func(token.Token) bool { return a.now().Before(a.until) }})
 }
 
+// maxReplaced is how many tokens a server can have replaced within a minute: one
+// that takes none must not have the identity provider asked for every request.
+const maxReplaced = 5
+
+// mayReplace counts a refusal. It is false for a minute after a new token was
+// refused as well: the fault is not the token's.
+func (a *auth) mayReplace(refused secret.Text) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if now.Before(a.giveUp) {
+		return false
+	}
+	if !refused.Equal(a.have.AccessToken) {
+		return true // there is a newer one already
+	}
+	a.replaced = slices.DeleteFunc(a.replaced, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	if len(a.replaced) >= maxReplaced {
+		return false
+	}
+	a.replaced = append(a.replaced, now)
+	return true
+}
+
+// inVain records that a new token was refused as well.
+func (a *auth) inVain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.giveUp = a.now().Add(time.Minute)
+}
+
 // renew returns another token than the one that the server refused.
 func (a *auth) renew(ctx context.Context, refused secret.Text) (token.Token, error) {
+	if !a.mayReplace(refused) {
+		return token.Token{}, errRefused()
+	}
 	other := func(t token.Token) bool { return !t.AccessToken.Equal(refused) }
 	t, err := a.obtain(ctx, want{ask: token.Ask{Refused: refused}, good: other})
 	if err == nil && !other(t) {

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -125,6 +126,40 @@ func TestStepUpEnds(t *testing.T) {
 	}
 	if n := len(source.asked()); n > 6 {
 		t.Errorf("the source was asked %d times", n)
+	}
+}
+
+// A server that takes no token, or none of them twice, does not have a new one
+// issued for every call.
+func TestRefusalsEnd(t *testing.T) {
+	for name, row := range map[string]struct {
+		accepts func(seen map[string]int, auth string) bool
+		most    int // tokens
+	}{
+		"none":      {func(map[string]int, string) bool { return false }, 2},
+		"not twice": {func(seen map[string]int, auth string) bool { return seen[auth] == 1 }, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := map[string]int{}
+			s := &strict{answer: func(w http.ResponseWriter, r *http.Request, body string) {
+				auth := r.Header.Get("Authorization")
+				if seen[auth]++; !row.accepts(seen, auth) {
+					w.WriteHeader(401)
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+			}}
+			source := &tokens{}
+			r := start(t, serve(t, s), func(o *bridge.Options) { o.Token = source.get })
+			for range 20 {
+				r.say(t, ask1)
+				r.hear(t, 1)
+			}
+			if n := len(source.asked()); n > row.most {
+				t.Errorf("the source was asked %d times, want %d at most", n, row.most)
+			}
+		})
 	}
 }
 

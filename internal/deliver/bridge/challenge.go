@@ -57,6 +57,7 @@ func (a *auth) cure(ctx context.Context, resp *http.Response, c discover.Challen
 		return a.widen(ctx, with, c.Scopes(), n)
 	}
 	if n.renewed++; n.renewed > maxRenewed {
+		a.inVain()
 		return token.Token{}, errRefused()
 	}
 	return a.renew(ctx, with.AccessToken)

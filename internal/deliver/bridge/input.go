@@ -24,6 +24,9 @@ func needsInput(msg []byte, result span) bool {
 	return err == nil && word(msg, kind) == "input_required"
 }
 
+// maxQuestions is how much a person, or a model, can be asked at a time.
+const maxQuestions = 64
+
 // fulfil asks the client what the server wants to know before it goes on, and
 // returns the call again, with the answers in it.
 func (b *bridge) fulfil(ctx context.Context, t *translation, first, m *message) (*message, error) {
@@ -37,6 +40,9 @@ func (b *bridge) fulfil(ctx context.Context, t *translation, first, m *message) 
 		return nil, &Error{Code: "strange_answer", Message: "the server asks something that cannot be read"}
 	}
 	questions := answer.Result.Questions
+	if len(questions) > maxQuestions {
+		return nil, &Error{Code: "strange_answer", Message: "the server asks too many things at once"}
+	}
 	if len(questions) == 0 { // it wants to be asked again later
 		if err := b.sleep(ctx, time.Second); err != nil {
 			return nil, err

@@ -111,7 +111,8 @@ type cursor struct {
 const (
 	firstWait = time.Second
 	maxWait   = 30 * time.Second
-	maxTries  = 5 // without anything new, for a stream that somebody waits for
+	leastWait = 500 * time.Millisecond // whatever the server says
+	maxTries  = 5                      // without anything new, for a stream that somebody waits for
 )
 
 // follow reads a stream by GET, and takes it up again where it ended (MCP
@@ -122,7 +123,7 @@ func (b *bridge) follow(ctx context.Context, s *session, m *message, at cursor) 
 	for opened := m != nil; ; opened = true {
 		if opened {
 			if at.retry > 0 {
-				wait = at.retry
+				wait = max(at.retry, leastWait)
 			}
 			if err := b.sleep(ctx, wait); err != nil {
 				return err
@@ -136,7 +137,7 @@ func (b *bridge) follow(ctx context.Context, s *session, m *message, at cursor) 
 			return nil
 		case err == errNoStream && m != nil:
 			return brokenError(err)
-		case err == errNoStream:
+		case err == errNoStream, m == nil && isRefused(err):
 			return nil
 		case err == nil && next.id != at.id:
 			wait, failures = firstWait, 0
@@ -154,6 +155,13 @@ func (b *bridge) follow(ctx context.Context, s *session, m *message, at cursor) 
 			return &Error{Code: "no_answer", Message: "the server's answer broke off and could not be taken up again", Err: err}
 		}
 	}
+}
+
+// isRefused reports whether the server takes no token: a stream that nobody waits
+// for is then given up, since each try would cost a token.
+func isRefused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == "token_refused"
 }
 
 var errNoStream = errors.New("the server has no stream to take up")

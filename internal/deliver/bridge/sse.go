@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"time"
+	"unicode"
 )
 
 // maxMessage bounds one message of the server. Pictures and documents come as
@@ -72,7 +73,7 @@ func (e *event) field(name string, value []byte) {
 		}
 		e.data = append(e.data, value...)
 	case "id":
-		if bytes.IndexByte(value, 0) < 0 {
+		if len(value) <= maxEventID && bytes.IndexFunc(value, unicode.IsControl) < 0 {
 			e.id, e.hasID = string(value), true
 		}
 	case "retry":
@@ -83,6 +84,10 @@ func (e *event) field(name string, value []byte) {
 		e.other = len(value) > 0 && string(value) != "message"
 	}
 }
+
+// maxEventID is the longest event ID that is sent back. It becomes a header, so
+// that one with control characters could never be.
+const maxEventID = 1 << 10
 
 // line returns the next line without its end: LF, CR or CRLF. Its bytes are good
 // until the next call. A line that the stream ends in is none.
