@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -122,7 +124,30 @@ func (t *route) inspect(resp *http.Response) error {
 			delete(resp.Header, name)
 		}
 	}
+	keepQuiet(resp.Header)
 	return nil
+}
+
+// keepQuiet takes the address of the resource metadata out of a challenge. A client
+// that followed it would ask the person for consent, which the company's decision
+// stands for here (attack S28).
+func keepQuiet(h http.Header) {
+	challenges, err := discover.Challenges(h)
+	silent := !slices.ContainsFunc(challenges, func(c discover.Challenge) bool { return c.ResourceMetadata() != "" })
+	if err == nil && silent {
+		return
+	}
+	plain := "Bearer"
+	for _, c := range challenges {
+		if code := c.ErrorCode(); code == "invalid_token" || code == "insufficient_scope" {
+			plain += ` error="` + code + `"`
+			if scopes := c.Scopes(); scopes != nil {
+				plain += `, scope="` + strings.Join(scopes, " ") + `"`
+			}
+			break
+		}
+	}
+	h.Set("Www-Authenticate", plain)
 }
 
 // say logs a problem, and while it stays the same once a minute: a client that
