@@ -19,9 +19,13 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	log := t.net.opt.Log
+	if !log.Enabled(req.Context(), slog.LevelDebug) {
+		return t.roundTrip(req)
+	}
 	start := time.Now()
 	resp, err := t.roundTrip(req)
-	log := t.net.opt.Log.With("method", req.Method, "duration", time.Since(start))
+	log = log.With("method", req.Method, "duration", time.Since(start))
 	if err != nil {
 		log.DebugContext(req.Context(), "request failed", "host", req.URL.Host, "class", Explain(err))
 		return nil, err
