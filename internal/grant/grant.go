@@ -63,6 +63,9 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 	if err != nil {
 		return idjag.Grant{}, err
 	}
+	if err := held(p, party.TokenEndpoint); err != nil {
+		return idjag.Grant{}, stage.At(stage.Exchange, t.Parties, err)
+	}
 	p.Net.Permit(wire.SubjectToken, s.Token, wire.Endpoint(party.TokenEndpoint))
 	r := idjag.ExchangeRequest{
 		Endpoint: party.TokenEndpoint, Issuer: p.IdP.Issuer, Client: party.Client,
@@ -85,6 +88,7 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 		if try < maxTries && later(ctx, err) {
 			continue
 		}
+		hold(p, party.TokenEndpoint, err)
 		return g, stage.At(stage.Exchange, t.Parties, err)
 	}
 }
