@@ -57,6 +57,15 @@
 // through wire, whose table refuses a secret any destination but its own. deliver
 // writes the token, or explain.go the reason why not.
 //
+// # Numbers in comments and tests
+//
+// Checks and attacks have numbers, so that a test can say which one it is about: T1
+// to T10 are the checks of an ID token, X1 to X17 those of the answer to an
+// exchange, A1 to A9 those of the answer to a redemption, S1 to S39 attacks and
+// their defence. Plain numbers such as 1.1.6 are steps of the flow: 1.1 finds the
+// server's metadata, 1.2 the authorization server's, 1.4 signs in, 1.5 exchanges,
+// 1.6 redeems, 1.7 and 1.8 use the token, and 2.4 is the table of errors.
+//
 // # To add a verb
 //
 // Write cli/verb.go with an options struct, a constructor that binds its flags, and

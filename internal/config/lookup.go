@@ -17,7 +17,7 @@ func (e *UnknownServer) Error() string {
 }
 
 // UnconfiguredURL says that no server has this URL. Nothing is sent to a URL
-// that nobody configured (DESIGN "What must never happen" 3). The message leaves
+// that nobody configured (attack S3). The message leaves
 // out what may be private in the URL; the field is as it was asked for.
 type UnconfiguredURL struct{ URL string }
 

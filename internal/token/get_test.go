@@ -15,7 +15,7 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 )
 
-// Requests are what a call costs (DESIGN, "Asking fast"). The keys of the identity
+// Requests are what a call costs. The keys of the identity
 // provider are fetched at sign-in only.
 func TestRequestCounts(t *testing.T) {
 	l := newLaptop(t)

@@ -127,8 +127,7 @@ func wanted(r discover.Resource) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "offline_access" })
 }
 
-// pin remembers the authorization server on first use (DESIGN, "What must never
-// happen" 3). A pin is never moved here: see Trust. Whoever comes second with
+// pin remembers the authorization server on first use (attack S3). A pin is never moved here: see Trust. Whoever comes second with
 // another authorization server is told so, however close behind.
 func (s *Source) pin(ctx context.Context, p Place) error {
 	r := s.record()
