@@ -239,13 +239,7 @@ func (a *app) warn(text string) {
 	}
 }
 
-// readSecret reads one secret from standard input, up to a bound no real one
-// reaches.
-func (a *app) readSecret(flag string) (secret.Text, error) {
-	return readSecret(a.env.Stdin, flag)
-}
-
-// clientSecretFrom stores a client secret that came on standard input.
+// keepClientSecret stores a client secret that came on standard input.
 func (a *app) keepClientSecret(ctx context.Context, issuer, clientID string, s secret.Text) error {
 	v, err := a.store()
 	if err != nil {
@@ -260,5 +254,3 @@ func host(raw string) string {
 	}
 	return raw
 }
-
-var errSilent = errors.New("") // the exit code says it all

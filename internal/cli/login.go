@@ -107,7 +107,7 @@ func runLogin(ctx context.Context, a *app, o loginOptions) error {
 		if o.idTokenStdin {
 			flag = "--id-token-stdin"
 		}
-		if piped, err = a.readSecret(flag); err != nil {
+		if piped, err = readSecret(a.env.Stdin, flag); err != nil {
 			return err
 		}
 	}

@@ -33,9 +33,6 @@ func Main(ctx context.Context, env Env) int {
 		return child.code
 	}
 	r := explain(err)
-	if err == errSilent { //nolint:errorlint // the sentinel itself
-		return exitUnexpected
-	}
 	if ctx.Err() != nil {
 		r = report{Exit: exitUnexpected, Code: "interrupted", Message: "interrupted"}
 	}
@@ -169,6 +166,8 @@ func version() string {
 // maxSecret is more than any token or secret has.
 const maxSecret = 256 << 10
 
+// readSecret reads one secret from standard input, up to a bound no real one
+// reaches.
 func readSecret(r io.Reader, flag string) (secret.Text, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
 	switch {

@@ -90,7 +90,7 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	var piped secret.Text
 	if o.secretStdin {
 		var err error
-		if piped, err = a.readSecret("--client-secret-stdin"); err != nil {
+		if piped, err = readSecret(a.env.Stdin, "--client-secret-stdin"); err != nil {
 			return err
 		}
 	}

@@ -3,8 +3,6 @@ package jsonedit
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"io"
 )
 
 // Plain returns a text as encoding/json decodes it, numbers as json.Number. Of two
@@ -28,30 +26,4 @@ func Plain(src []byte) (any, error) {
 type Field struct {
 	Name  string
 	Value json.RawMessage
-}
-
-// Fields returns the members of an object in their order.
-func Fields(object json.RawMessage) (list []Field, err error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%.20q is not an object", object)
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		f := Field{Name: name.(string)}
-		if err := d.Decode(&f.Value); err != nil {
-			return nil, err
-		}
-		list = append(list, f)
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("something follows the object")
-	}
-	return list, nil
 }
