@@ -207,7 +207,7 @@ func (a *app) source(nameOrURL string) (*token.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.OAuth.IsEnterpriseManaged() {
+	if !s.OAuth.NeedsIdP() {
 		return nil, &usageError{
 			text: fmt.Sprintf("the server %q is configured as not enterprise-managed, and mcpauth gives tokens for managed servers only", s.Name),
 			hint: "set mcpServers." + s.Name + ".oauth.enterpriseManaged to true in " + a.cfg.Path,

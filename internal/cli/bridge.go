@@ -63,7 +63,7 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 		if err != nil {
 			return err
 		}
-		if !s.OAuth.IsEnterpriseManaged() {
+		if !s.OAuth.NeedsIdP() {
 			_, err = a.source(o.server) // which says so
 			return err
 		}

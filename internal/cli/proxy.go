@@ -99,7 +99,7 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) (err error) {
 // managedServers are those that mcpauth has tokens for.
 func (a *app) managedServers() (list []config.Server, _ error) {
 	for _, s := range a.cfg.Servers() {
-		if s.OAuth.IsEnterpriseManaged() {
+		if s.OAuth.NeedsIdP() {
 			list = append(list, s)
 		}
 	}

@@ -149,7 +149,7 @@ func (a *app) serversFor(names []string) (list []clients.Server, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !s.OAuth.IsEnterpriseManaged() {
+		if !s.OAuth.NeedsIdP() {
 			return nil, &usageError{text: fmt.Sprintf("the server %q is configured as not enterprise-managed", s.Name), hint: "mcpauth server list"}
 		}
 		list = append(list, clients.Server{Name: s.Name, URL: s.URL})
@@ -158,7 +158,7 @@ func (a *app) serversFor(names []string) (list []clients.Server, err error) {
 		return list, nil
 	}
 	for _, s := range a.cfg.Servers() {
-		if s.OAuth.IsEnterpriseManaged() {
+		if s.OAuth.NeedsIdP() {
 			list = append(list, clients.Server{Name: s.Name, URL: s.URL})
 		}
 	}

@@ -45,15 +45,32 @@ func (a Auth) Secret(ctx context.Context) (secret.Text, error) {
 	default:
 		return secret.Text{}, ErrNoSecret
 	}
+	return line(data, err, "read the client secret")
+}
+
+// Token reads the JWT with which the platform vouches for this program. The same
+// rules hold as for a client secret, except that the file may be anybody's:
+// platforms mount such files world-readable.
+func (w Workload) Token(ctx context.Context) (secret.Text, error) {
+	if w.TokenFile != "" {
+		data, _, err := ownfile.Read(w.TokenFile, maxSecret)
+		return line(data, err, "read the platform's token")
+	}
+	data, err := runSecret(ctx, w.TokenCommand)
+	return line(data, err, "read the platform's token")
+}
+
+// line takes the one line of text that a secret is out of what was read.
+func line(data []byte, err error, doing string) (secret.Text, error) {
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("read the client secret: %w", err)
+		return secret.Text{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		return secret.Text{}, errors.New("read the client secret: it is empty")
+		return secret.Text{}, errors.New(doing + ": it is empty")
 	}
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return secret.Text{}, errors.New("read the client secret: it is not one line of text")
+		return secret.Text{}, errors.New(doing + ": it is not one line of text")
 	}
 	return secret.New(text), nil
 }

@@ -148,8 +148,20 @@ func (o OAuth) broken(file *File) (key, why string) {
 	if why := foreignEndpoint(o.TokenEndpoint, o.Issuer); why != "" {
 		return "tokenEndpoint", why
 	}
-	if o.ASClientID == "" && o.IsEnterpriseManaged() {
+	mode := o.ModeOrDefault()
+	switch {
+	case o.EnterpriseManaged != nil && o.Mode != "" && *o.EnterpriseManaged != (mode == ModeEMA):
+		return "enterpriseManaged", "contradicts \"mode\""
+	case o.ASClientID == "" && (mode == ModeEMA && file.Client.MetadataURL == "" || mode == ModeClientCredentials):
 		return "clientId", "is missing"
+	case (o.Workload.TokenFile != "" || len(o.Workload.TokenCommand) > 0) != (mode == ModeWorkload):
+		return "workload", "and the mode workload need each other"
+	case o.Workload.TokenFile != "" && len(o.Workload.TokenCommand) > 0:
+		return "workload.tokenCommand", "stands beside \"tokenFile\"; one of them is enough"
+	case o.LegacyDiscovery && mode != ModeOAuth:
+		return "legacyDiscovery", "is for servers with mode oauth"
+	case o.LegacyDiscovery && o.Issuer != "":
+		return "legacyDiscovery", "stands beside \"issuer\"; one of them is enough"
 	}
 	if names := file.Managed.names(); o.IdP != "" && !slices.Contains(names, o.IdP) {
 		why := "names an identity provider that the file does not have"
@@ -166,9 +178,11 @@ func (a Auth) broken() (key, why string) {
 	switch {
 	case a.SecretFile != "" && len(a.SecretCommand) > 0:
 		return "secretCommand", "stands beside \"secretFile\"; one of them is enough"
-	case a.Method == "private_key_jwt" && a.KeyFile == "":
-		return "keyFile", "is missing; private_key_jwt needs it"
-	case a.Method == "private_key_jwt" && secret, a.Method == "none" && (secret || a.KeyFile != ""):
+	case a.KeyFile != "" && a.KeyName != "":
+		return "key", "stands beside \"keyFile\"; one of them is enough"
+	case a.Method == "private_key_jwt" && a.KeyFile == "" && a.KeyName == "":
+		return "keyFile", "is missing; private_key_jwt needs it, or \"key\""
+	case a.Method == "private_key_jwt" && secret, a.Method == "none" && (secret || a.KeyFile != "" || a.KeyName != ""):
 		return "method", "does not use the secret that stands beside it"
 	}
 	return "", ""
@@ -226,6 +240,18 @@ func brokenText(rule, arg, s string) string {
 			return "holds a query, which an issuer cannot have"
 		}
 		return brokenURL(s)
+	case "cimd": // draft-ietf-oauth-client-id-metadata-document section 3
+		u, err := url.Parse(s)
+		if why := brokenURL(s); why != "" {
+			return why
+		}
+		if err != nil || u.Scheme != "https" || len(u.Path) < 2 || strings.Contains(u.Path+"/", "/../") || strings.Contains(u.Path+"/", "/./") {
+			return "is not an https URL with a path, as a client ID has to be"
+		}
+	case "urlpath":
+		if u, err := url.Parse(s); err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || u.Path != s || !printable(s) || strings.ContainsAny(s, "?#") {
+			return "is not a plain path that begins with /"
+		}
 	case "uri": // RFC 8707 section 2
 		if u, err := url.Parse(s); err != nil || !u.IsAbs() || strings.Contains(s, "#") || !printable(s) {
 			return "is not an absolute URI without a fragment"

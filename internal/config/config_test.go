@@ -135,11 +135,11 @@ func TestDefaults(t *testing.T) {
 		t.Error("offlineAccess false is not obeyed")
 	}
 	var o OAuth
-	if !o.IsEnterpriseManaged() || !o.SendsResource() || !o.SendsScope() || (Store{}).KindOrDefault() != "keychain" {
+	if !o.NeedsIdP() || !o.SendsResource() || !o.SendsScope() || (Store{}).KindOrDefault() != "keychain" {
 		t.Error("the defaults of a server are wrong")
 	}
 	o = OAuth{EnterpriseManaged: &no, SendResource: &no, SendScope: &no}
-	if o.IsEnterpriseManaged() || o.SendsResource() || o.SendsScope() {
+	if o.NeedsIdP() || o.SendsResource() || o.SendsScope() {
 		t.Error("false is not obeyed")
 	}
 }

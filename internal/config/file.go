@@ -12,6 +12,7 @@ type File struct {
 	Managed Managed           `json:"enterpriseManagedAuth,omitzero" jsonschema:"The company sign-in: one identity provider, or several with names."`
 	Servers map[string]Server `json:"mcpServers,omitempty" check:"names" jsonschema:"The MCP servers, by the name to type in commands."`
 	Store   Store             `json:"store,omitzero" jsonschema:"Where a sign-in keeps its secrets. What login recorded stays true until the next login."`
+	Client  Client            `json:"client,omitzero" jsonschema:"What mcpauth calls itself where nobody registered it beforehand."`
 	CAFile  string            `json:"caFile,omitempty" check:"path" flag:"ca-file" jsonschema:"A PEM file with further certificate authorities to trust."`
 }
 
@@ -19,6 +20,15 @@ type File struct {
 type Managed struct {
 	IdP  *IdP           `json:"idp,omitempty" jsonschema:"The identity provider that servers use unless they name another. Its name is default."`
 	IdPs map[string]IdP `json:"idps,omitempty" check:"names" jsonschema:"Further identity providers, by name."`
+	// AllowFallback is the organisation's word on servers whose mode is auto.
+	AllowFallback bool `json:"allowFallback,omitempty" jsonschema:"Whether a server with mode auto may be used with the person's own consent when its authorization server takes no enterprise-managed sign-in."`
+}
+
+// Client is who mcpauth is to authorization servers that take a Client ID Metadata
+// Document, one company's for all servers.
+type Client struct {
+	MetadataURL string `json:"metadataUrl,omitempty" check:"cimd" jsonschema:"The URL of the company's Client ID Metadata Document for mcpauth. It is the client ID as well."`
+	ClientAuth  Auth   `json:"clientAuth,omitzero" jsonschema:"How mcpauth proves itself as that client: none, or private_key_jwt with a key that the document lists."`
 }
 
 // IdP is an identity provider and our registration with it.
@@ -49,9 +59,10 @@ type Server struct {
 // OAuth says how to get an access token for one MCP server, and what is known
 // beforehand about its authorization server (AS).
 type OAuth struct {
-	EnterpriseManaged *bool    `json:"enterpriseManaged,omitempty" default:"true" jsonschema:"Whether the company's identity provider decides about this server."`
+	EnterpriseManaged *bool    `json:"enterpriseManaged,omitempty" default:"true" jsonschema:"Whether the company's identity provider decides about this server. false is the same as mode oauth."`
+	Mode              string   `json:"mode,omitempty" check:"oneof=ema|oauth|auto|client_credentials|workload" default:"ema" jsonschema:"Who says yes: ema the identity provider, oauth the person, auto whichever the authorization server offers and the organisation allows, client_credentials nobody but the client itself, workload the platform that this program runs on."`
 	IdP               string   `json:"idp,omitempty" check:"text" jsonschema:"The name of the identity provider. Absent: the default one."`
-	ASClientID        string   `json:"clientId,omitempty" check:"vschar" flag:"client-id" jsonschema:"The client ID that the server's authorization server gave to mcpauth. A managed server needs one."`
+	ASClientID        string   `json:"clientId,omitempty" check:"vschar" flag:"client-id" jsonschema:"The client ID that the server's authorization server gave to mcpauth, or the URL of a Client ID Metadata Document. A managed server needs one."`
 	ClientAuth        Auth     `json:"clientAuth,omitzero" jsonschema:"How mcpauth proves itself to the authorization server."`
 	Scopes            []string `json:"scopes,omitempty" check:"scope" flag:"scope" jsonschema:"Scopes to ask for."`
 	RequireScopes     []string `json:"requireScopes,omitempty" check:"scope" jsonschema:"Scopes without which a token is useless."`
@@ -63,7 +74,21 @@ type OAuth struct {
 	SendResource      *bool    `json:"sendResource,omitempty" default:"true" jsonschema:"Whether to send the resource parameter."`
 	SendScope         *bool    `json:"sendScope,omitempty" default:"true" jsonschema:"Whether to send the scope parameter."`
 	TokenEndpoint     string   `json:"tokenEndpoint,omitempty" check:"url" jsonschema:"The token endpoint of an authorization server that publishes no metadata."`
+	Registration      string   `json:"registration,omitempty" check:"oneof=auto|off" default:"auto" jsonschema:"Whether mcpauth may register itself with an authorization server that does not know it (Dynamic Client Registration)."`
+	LegacyDiscovery   bool     `json:"legacyDiscovery,omitempty" jsonschema:"For servers of MCP 2025-03-26, which publish no resource metadata: their own origin is the authorization server."`
+	DPoP              string   `json:"dpop,omitempty" check:"oneof=auto|off|required" default:"auto" jsonschema:"Whether tokens are bound to a key: auto when the server demands it, required always, off never."`
+	RedirectHost      string   `json:"redirectHost,omitempty" check:"oneof=127.0.0.1|localhost|[::1]" default:"127.0.0.1" jsonschema:"The loopback name in the redirect URI of a consent, as registered."`
+	RedirectPort      int      `json:"redirectPort,omitempty" check:"port" default:"0" jsonschema:"The port in the redirect URI of a consent. 0 takes any free one."`
+	RedirectPath      string   `json:"redirectPath,omitempty" check:"urlpath" default:"/callback" jsonschema:"The path in the redirect URI of a consent, as registered beforehand."`
+	Workload          Workload `json:"workload,omitzero" jsonschema:"Where the platform's token comes from, for mode workload."`
 	AccessRequestURL  string   `json:"accessRequestUrl,omitempty" check:"url" jsonschema:"Where people ask for access to this server; shown when access is refused."`
+}
+
+// Workload says where to read the JWT with which a platform vouches for this
+// program: a build runner, a pod, a virtual machine. It is read for every request.
+type Workload struct {
+	TokenFile    string   `json:"tokenFile,omitempty" check:"path" jsonschema:"A file that holds the platform's JWT."`
+	TokenCommand []string `json:"tokenCommand,omitempty" check:"argv" jsonschema:"A program and its arguments that print the platform's JWT. No shell is involved."`
 }
 
 // Auth says how a client proves itself to a token endpoint. It names places of
@@ -73,6 +98,7 @@ type Auth struct {
 	SecretFile        string   `json:"secretFile,omitempty" check:"path" flag:"client-secret-file" jsonschema:"A file that holds the client secret."`
 	SecretCommand     []string `json:"secretCommand,omitempty" check:"argv" jsonschema:"A program and its arguments that print the client secret. No shell is involved."`
 	KeyFile           string   `json:"keyFile,omitempty" check:"path" flag:"client-key-file" jsonschema:"A private key for private_key_jwt, PEM or JWK."`
+	KeyName           string   `json:"key,omitempty" check:"text" jsonschema:"The name of a private key that mcpauth keys generate made, for private_key_jwt."`
 	KeyID             string   `json:"keyId,omitempty" check:"text" jsonschema:"The key ID to put into assertions."`
 	AssertionAudience string   `json:"assertionAudience,omitempty" check:"text" jsonschema:"The audience of assertions: issuer, token_endpoint, or the string itself."`
 	BasicEncoding     string   `json:"basicEncoding,omitempty" check:"oneof=form|raw" default:"form" jsonschema:"How client_secret_basic encodes: form as RFC 6749 says, raw for servers that decode nothing."`
@@ -103,8 +129,44 @@ func (p IdP) RedirectHostOrDefault() string { return or(p.RedirectHost, "127.0.0
 // SubjectTokenOrDefault returns "auto", "id_token" or "refresh_token".
 func (p IdP) SubjectTokenOrDefault() string { return or(p.SubjectToken, "auto") }
 
-// IsEnterpriseManaged is true unless the file says otherwise (S28).
-func (o OAuth) IsEnterpriseManaged() bool { return o.EnterpriseManaged == nil || *o.EnterpriseManaged }
+// Modes: who says yes to a token.
+const (
+	ModeEMA               = "ema"
+	ModeOAuth             = "oauth"
+	ModeAuto              = "auto"
+	ModeClientCredentials = "client_credentials"
+	ModeWorkload          = "workload"
+)
+
+// ModeOrDefault returns one of the modes. A server is managed unless the file says
+// otherwise (S28).
+func (o OAuth) ModeOrDefault() string {
+	switch {
+	case o.Mode != "":
+		return o.Mode
+	case o.EnterpriseManaged != nil && !*o.EnterpriseManaged:
+		return ModeOAuth
+	}
+	return ModeEMA
+}
+
+// NeedsIdP reports whether a token may come from the company's sign-in.
+func (o OAuth) NeedsIdP() bool {
+	mode := o.ModeOrDefault()
+	return mode == ModeEMA || mode == ModeAuto
+}
+
+// DPoPOrDefault returns "auto", "off" or "required".
+func (o OAuth) DPoPOrDefault() string { return or(o.DPoP, "auto") }
+
+// RedirectHostOrDefault returns the loopback name of the redirect URI.
+func (o OAuth) RedirectHostOrDefault() string { return or(o.RedirectHost, "127.0.0.1") }
+
+// RedirectPathOrDefault returns the path of the redirect URI.
+func (o OAuth) RedirectPathOrDefault() string { return or(o.RedirectPath, "/callback") }
+
+// Registers reports whether mcpauth may register itself.
+func (o OAuth) Registers() bool { return o.Registration != "off" }
 
 // SendsResource is true unless the file says otherwise.
 func (o OAuth) SendsResource() bool { return o.SendResource == nil || *o.SendResource }

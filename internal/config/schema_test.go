@@ -152,7 +152,7 @@ func TestDefaultTags(t *testing.T) {
 		{reflect.TypeFor[IdP](), "RedirectHost", p.RedirectHostOrDefault()},
 		{reflect.TypeFor[IdP](), "SubjectToken", p.SubjectTokenOrDefault()},
 		{reflect.TypeFor[Store](), "Kind", Store{}.KindOrDefault()},
-		{reflect.TypeFor[OAuth](), "EnterpriseManaged", map[bool]string{true: "true"}[o.IsEnterpriseManaged()]},
+		{reflect.TypeFor[OAuth](), "EnterpriseManaged", map[bool]string{true: "true"}[o.ModeOrDefault() == ModeEMA]},
 		{reflect.TypeFor[OAuth](), "SendResource", map[bool]string{true: "true"}[o.SendsResource()]},
 		{reflect.TypeFor[OAuth](), "SendScope", map[bool]string{true: "true"}[o.SendsScope()]},
 	} {

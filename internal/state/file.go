@@ -71,6 +71,34 @@ type Server struct {
 	LastError     *Failure  `json:"lastError,omitempty"`
 	LastAsked     string    `json:"lastAsked,omitempty"` // a hash of the question that LastError answered
 	Sealed        []string  `json:"sealed,omitempty"`    // names of the access tokens in the vault
+
+	Mode         string        `json:"mode,omitempty"`         // by which the last token was had: config.ModeEMA and so on
+	ModeWhy      string        `json:"modeWhy,omitempty"`      // for people
+	Managed      bool          `json:"managed,omitempty"`      // was seen to be enterprise-managed, and must stay so (S28)
+	DPoP         bool          `json:"dpop,omitempty"`         // its tokens are bound to a key
+	Consent      *Consent      `json:"consent,omitempty"`      // the person's own, outside EMA
+	Registration *Registration `json:"registration,omitempty"` // that mcpauth made itself, good at Issuer only
+}
+
+// Consent is a person's yes to one server. Its refresh token is in the vault.
+type Consent struct {
+	Issuer    string    `json:"issuer"`
+	ClientID  string    `json:"clientId"`
+	When      time.Time `json:"when,omitzero"`
+	Scopes    []string  `json:"scopes,omitempty"`    // granted
+	Asked     []string  `json:"asked,omitempty"`     // scopes, the union of all steps so far
+	Renewable bool      `json:"renewable,omitempty"` // there is a refresh token
+}
+
+// Registration is a client that an authorization server made for us (RFC 7591).
+// Its secret, if it has one, is in the vault.
+type Registration struct {
+	Issuer        string    `json:"issuer"`
+	ClientID      string    `json:"clientId"`
+	Method        string    `json:"method,omitempty"` // of token endpoint authentication
+	RedirectPath  string    `json:"redirectPath,omitempty"`
+	Made          time.Time `json:"made,omitzero"`
+	SecretExpires time.Time `json:"secretExpires,omitzero"`
 }
 
 // Failure is the last thing that went wrong with a server.
