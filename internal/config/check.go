@@ -100,6 +100,10 @@ func check(file *File, at sources) error {
 			if sub, why := x.broken(file); why != "" {
 				return fail(join(key, sub), why)
 			}
+		case *Client:
+			if a := x.ClientAuth; a.HasSecret() || strings.HasPrefix(a.Method, "client_secret") {
+				return fail(join(key, "clientAuth.method"), "cannot be used with a metadata document, which holds no secret; use none or private_key_jwt")
+			}
 		case *Auth:
 			if sub, why := x.broken(); why != "" {
 				return fail(join(key, sub), why)

@@ -59,7 +59,7 @@ type Server struct {
 // OAuth says how to get an access token for one MCP server, and what is known
 // beforehand about its authorization server (AS).
 type OAuth struct {
-	EnterpriseManaged *bool    `json:"enterpriseManaged,omitempty" default:"true" jsonschema:"Whether the company's identity provider decides about this server. false is the same as mode oauth."`
+	EnterpriseManaged *bool    `json:"enterpriseManaged,omitempty" jsonschema:"Another spelling of mode: true is ema, false is oauth."`
 	Mode              string   `json:"mode,omitempty" check:"oneof=ema|oauth|auto|client_credentials|workload" default:"ema" jsonschema:"Who says yes: ema the identity provider, oauth the person, auto whichever the authorization server offers and the organisation allows, client_credentials nobody but the client itself, workload the platform that this program runs on."`
 	IdP               string   `json:"idp,omitempty" check:"text" jsonschema:"The name of the identity provider. Absent: the default one."`
 	ASClientID        string   `json:"clientId,omitempty" check:"vschar" flag:"client-id" jsonschema:"The client ID that the server's authorization server gave to mcpauth, or the URL of a Client ID Metadata Document. A managed server needs one."`

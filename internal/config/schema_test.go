@@ -152,7 +152,11 @@ func TestDefaultTags(t *testing.T) {
 		{reflect.TypeFor[IdP](), "RedirectHost", p.RedirectHostOrDefault()},
 		{reflect.TypeFor[IdP](), "SubjectToken", p.SubjectTokenOrDefault()},
 		{reflect.TypeFor[Store](), "Kind", Store{}.KindOrDefault()},
-		{reflect.TypeFor[OAuth](), "EnterpriseManaged", map[bool]string{true: "true"}[o.ModeOrDefault() == ModeEMA]},
+		{reflect.TypeFor[OAuth](), "Mode", o.ModeOrDefault()},
+		{reflect.TypeFor[OAuth](), "DPoP", o.DPoPOrDefault()},
+		{reflect.TypeFor[OAuth](), "RedirectHost", o.RedirectHostOrDefault()},
+		{reflect.TypeFor[OAuth](), "RedirectPath", o.RedirectPathOrDefault()},
+		{reflect.TypeFor[OAuth](), "Registration", map[bool]string{true: "auto"}[o.Registers()]},
 		{reflect.TypeFor[OAuth](), "SendResource", map[bool]string{true: "true"}[o.SendsResource()]},
 		{reflect.TypeFor[OAuth](), "SendScope", map[bool]string{true: "true"}[o.SendsScope()]},
 	} {

@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -46,6 +47,9 @@ func ParseKey(data []byte, id string) (*Key, error) {
 	alg, err := algorithm(priv)
 	if err != nil {
 		return nil, fmt.Errorf("read client key: %w", err)
+	}
+	if !paired(priv) {
+		return nil, errors.New("read client key: its public half does not belong to its private half")
 	}
 	if id == "" {
 		id = own
@@ -144,6 +148,25 @@ func algorithm(k crypto.Signer) (jose.SignatureAlgorithm, error) {
 		return jose.EdDSA, nil
 	}
 	return "", errors.New("RSA, P-256, P-384, P-521 and Ed25519 keys are supported, this is another one")
+}
+
+// paired reports whether the two halves of a key belong together. In a JWK they are
+// written down side by side, and a server would only say that the client is unknown.
+func paired(k crypto.Signer) bool {
+	switch k := k.(type) {
+	case *rsa.PrivateKey:
+		return k.Validate() == nil
+	case *ecdsa.PrivateKey:
+		private, err := k.ECDH()
+		if err != nil {
+			return false
+		}
+		public, err := k.PublicKey.ECDH()
+		return err == nil && private.PublicKey().Equal(public)
+	case ed25519.PrivateKey:
+		return bytes.Equal(ed25519.NewKeyFromSeed(k.Seed()), k)
+	}
+	return false
 }
 
 // assertion makes a client assertion for one request (RFC 7523 section 3). It

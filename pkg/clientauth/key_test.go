@@ -83,7 +83,9 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"symmetric JWK", jwk(t, []byte("0123456789abcdef0123456789abcdef")), "not a private key"},
 		{"JWK and more", append(jwk(t, ec), []byte(" {}")...), "neither PEM nor a JWK"},
 		{"JWK set", []byte(`{"keys":[` + string(jwk(t, ec)) + `]}`), "neither PEM nor a JWK"},
-		{"JWK of two halves", mixed(t), "neither PEM nor a JWK"},
+		{"Ed25519 JWK of two halves", mixed(t, edKey(t), edKey(t)), "neither PEM nor a JWK"},
+		{"P-256 JWK of two halves", mixed(t, ecKey(t, elliptic.P256()), ecKey(t, elliptic.P256())), "does not belong"},
+		{"P-521 JWK of two halves", mixed(t, ecKey(t, elliptic.P521()), ecKey(t, elliptic.P521())), "does not belong"},
 		{"public PEM", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki(t, ec.Public())}), "no private key among"},
 		{"encrypted PKCS8", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("cipher")}), "encrypted"},
 		{"encrypted in the old way", pem.EncodeToMemory(legacy), "encrypted"},
@@ -152,6 +154,7 @@ func FuzzParseKey(f *testing.F) {
 	for _, data := range keyFiles(f) {
 		f.Add(data, "")
 	}
+	f.Add(mixed(f, ecKey(f, elliptic.P256()), ecKey(f, elliptic.P256())), "")
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"), "k")
 	f.Add([]byte(`{"kty":"oct","k":"c2VjcmV0"}`), "")
 	f.Fuzz(func(t *testing.T, data []byte, id string) {
@@ -266,24 +269,28 @@ func jwk(t testing.TB, key any) []byte {
 	return b
 }
 
-// mixed is a JWK with the private half of one Ed25519 key and the public half of
-// another: signing with such a one gives the private key away.
-func mixed(t testing.TB) []byte {
+// mixed is a JWK with the public half of a and the private half of b.
+func mixed(t testing.TB, a, b any) []byte {
 	t.Helper()
 	var halves [2]map[string]string
-	for i := range halves {
-		_, k, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i, k := range []any{a, b} {
 		if err := json.Unmarshal(jwk(t, k), &halves[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	halves[0]["x"] = halves[1]["x"]
-	b, err := json.Marshal(halves[0])
+	halves[0]["d"] = halves[1]["d"]
+	text, err := json.Marshal(halves[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return text
+}
+
+func edKey(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, k, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
