@@ -21,9 +21,10 @@ var imports = []struct {
 	{"internal/strictjson", nil},
 	{"internal/stage", nil},
 	{"pkg/clientauth", []string{"pkg/secret", jose}},
-	{"pkg/endpoint", []string{"pkg/secret", "pkg/clientauth", "internal/strictjson"}},
 	{"pkg/discover", []string{"internal/strictjson"}},
-	{"pkg/idjag", []string{"pkg/secret", "pkg/clientauth", "pkg/endpoint", "internal/strictjson", jose}},
+	{"pkg/dpop", []string{"pkg/secret", "pkg/discover", jose}},
+	{"pkg/endpoint", []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "internal/strictjson"}},
+	{"pkg/idjag", []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "pkg/endpoint", "internal/strictjson", jose}},
 	// A fake must not share a check with what it judges.
 	{"pkg/idjagtest", []string{jose}},
 	{runsPrograms, []string{"pkg/discover", "golang.org/x/oauth2"}},
@@ -43,8 +44,8 @@ var imports = []struct {
 	{"internal/grant", slices.Concat(base, []string{"internal/identity"})},
 	{"internal/token", slices.Concat(base, []string{"internal/identity", "internal/grant", "golang.org/x/sync"})},
 	{"internal/deliver", []string{"pkg/secret", "internal/token"}},
-	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token"}},
-	{"internal/deliver/proxy", []string{"pkg/secret", "pkg/discover", "internal/wire", "internal/token"}},
+	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/dpop", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token"}},
+	{"internal/deliver/proxy", []string{"pkg/secret", "pkg/dpop", "pkg/discover", "internal/wire", "internal/token"}},
 	{"internal/deliver/clients", []string{"internal/state", "internal/ownfile", "internal/jsonedit", "internal/tomledit", "internal/yamledit"}},
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
 	{"internal/cli", slices.Concat(base, []string{"internal/signin", "internal/identity", "internal/grant", "internal/token",
@@ -58,7 +59,7 @@ var imports = []struct {
 }
 
 // base is what every stage after the sign-in may use.
-var base = []string{"pkg/secret", "pkg/clientauth", "pkg/endpoint", "pkg/discover", "pkg/idjag", "internal/strictjson",
+var base = []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "pkg/endpoint", "pkg/discover", "pkg/idjag", "internal/strictjson",
 	"internal/stage", "internal/wire", "internal/state", "internal/vault", "internal/ownfile", "internal/config"}
 
 // The modules that more than one rule names.

@@ -20,6 +20,8 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/strictjson"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
+	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 // MaxAnswer is the largest answer that is read, in bytes (rule X1, attack S25).
@@ -30,6 +32,10 @@ type Request struct {
 	URL    string
 	Form   url.Values
 	Client clientauth.Client // its Method must be chosen; see clientauth.Client.Choose
+
+	// Prover shows the client's key to the endpoint (RFC 9449 section 5). Nil sends
+	// no proof.
+	Prover *dpop.Prover
 }
 
 // Answer is a JSON object with status 200. Its members are read one by one, by
@@ -65,24 +71,19 @@ func (a Answer) Seconds(name string) (d time.Duration, ok bool, err error) {
 // would send the form's secrets elsewhere. It does not check that the URL is the
 // right one for the secrets in the form. A nil client means http.DefaultClient.
 func Post(ctx context.Context, client *http.Client, r Request) (Answer, error) {
-	resp, err := send(ctx, client, r)
+	resp, err := ask(ctx, client, r)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
-	if err != nil {
-		return Answer{}, fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
-	}
-	members, jsonErr := parse(body)
-	if resp.StatusCode != http.StatusOK || jsonErr != nil {
-		return Answer{}, refusal(r.URL, resp, members, jsonErr, body)
+	members := resp.members
+	if resp.StatusCode != http.StatusOK || resp.jsonErr != nil {
+		return Answer{}, refusal(r.URL, resp)
 	}
 	// A server may say 200 and mean no, as products whose other interfaces do so
 	// are seen to do (quirk table 3.2).
 	code, _ := members.Text("error")
 	if token, _ := members.Text("access_token"); code != "" && token == "" {
-		return Answer{}, refusal(r.URL, resp, members, nil, body)
+		return Answer{}, refusal(r.URL, resp)
 	}
 	a := Answer{members: members, Date: clockOf(resp)}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" {
@@ -94,20 +95,54 @@ func Post(ctx context.Context, client *http.Client, r Request) (Answer, error) {
 // Revoke posts a revocation request (RFC 7009). A server that does not know the
 // token answers 200 as well, and the body of a 200 means nothing.
 func Revoke(ctx context.Context, client *http.Client, r Request) error {
-	resp, err := send(ctx, client, r)
+	resp, err := ask(ctx, client, r)
 	if err != nil {
 		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
 	}
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
-	members, jsonErr := parse(body)
-	return refusal(r.URL, resp, members, jsonErr, body)
+	return refusal(r.URL, resp)
+}
+
+// response is one that was read whole.
+type response struct {
+	*http.Response
+	body    []byte
+	members strictjson.Object
+	jsonErr error // why there are no members
+}
+
+// ask sends the form, and once more when the server wants its nonce in the proof
+// (RFC 9449 section 8). Only once: what it says to the second try is its answer.
+func ask(ctx context.Context, client *http.Client, r Request) (response, error) {
+	resp, err := askOnce(ctx, client, r)
+	if err == nil && r.Prover != nil && wantsNonce(resp) {
+		return askOnce(ctx, client, r)
+	}
+	return resp, err
+}
+
+func wantsNonce(resp response) bool {
+	if resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	code, _ := resp.members.Text("error")
+	return code == dpop.ErrorUseNonce && dpop.Nonce(resp.Response) != ""
+}
+
+func askOnce(ctx context.Context, client *http.Client, r Request) (response, error) {
+	raw, err := send(ctx, client, r)
+	if err != nil {
+		return response{}, err
+	}
+	defer raw.Body.Close()
+	resp := response{Response: raw}
+	if resp.body, err = io.ReadAll(io.LimitReader(raw.Body, MaxAnswer+1)); err != nil {
+		return response{}, fmt.Errorf("read the answer of %s: %w", bare(r.URL), err)
+	}
+	resp.members, resp.jsonErr = parse(resp.body)
+	return resp, nil
 }
 
 var errTooLarge = errors.New("it is too large")
@@ -120,7 +155,7 @@ func parse(body []byte) (strictjson.Object, error) {
 }
 
 // clockOf is the server's clock, zero when it did not tell.
-func clockOf(resp *http.Response) time.Time {
+func clockOf(resp response) time.Time {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	return date
 }
@@ -143,6 +178,13 @@ func send(ctx context.Context, client *http.Client, r Request) (*http.Response, 
 	req.ContentLength = int64(len(body))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
+	if r.Prover != nil {
+		proof, err := r.Prover.Proof(req.Method, r.URL, secret.Text{})
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("DPoP", proof)
+	}
 
 	if client == nil {
 		client = http.DefaultClient
@@ -158,6 +200,9 @@ func send(ctx context.Context, client *http.Client, r Request) (*http.Response, 
 			err = ue.Err
 		}
 		return nil, fmt.Errorf("ask %s: %w", bare(r.URL), err)
+	}
+	if r.Prover != nil {
+		r.Prover.Learn(resp)
 	}
 	return resp, nil
 }

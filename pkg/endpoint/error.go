@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/mcpauth/mcpauth/internal/strictjson"
 )
 
 // Error is an endpoint's refusal (RFC 6749 section 5.2), or an answer that is
@@ -72,10 +70,10 @@ var decisions = []string{
 	"invalid_target", "access_denied", "insufficient_user_authentication", "login_required", "interaction_required", "consent_required",
 }
 
-func refusal(url string, resp *http.Response, members strictjson.Object, jsonErr error, body []byte) *Error {
+func refusal(url string, resp response) *Error {
 	date := clockOf(resp)
 	e := &Error{Endpoint: bare(url), Status: resp.StatusCode, MaxAge: -1, Date: date, RetryAfter: retryAfter(resp, date)}
-	if jsonErr == nil {
+	if members := resp.members; resp.jsonErr == nil {
 		// A member of a wrong type reads as absent: the refusal stands anyway.
 		e.Code, _ = members.Text("error")
 		e.Description, _ = members.Text("error_description")
@@ -86,13 +84,13 @@ func refusal(url string, resp *http.Response, members strictjson.Object, jsonErr
 		}
 	}
 	if e.Code == "" {
-		e.Strange = strange(resp, jsonErr, body)
+		e.Strange = strange(resp)
 	}
 	return e
 }
 
-func strange(resp *http.Response, jsonErr error, body []byte) string {
-	head := bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 512)]))
+func strange(resp response) string {
+	head := bytes.ToLower(bytes.TrimSpace(resp.body[:min(len(resp.body), 512)]))
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return "a redirect"
@@ -101,17 +99,17 @@ func strange(resp *http.Response, jsonErr error, body []byte) string {
 		return "a web page"
 	case len(head) == 0:
 		return "an empty answer"
-	case errors.Is(jsonErr, errTooLarge):
+	case errors.Is(resp.jsonErr, errTooLarge):
 		return "an answer that is too large"
-	case jsonErr != nil:
-		return "something unusable (" + short(jsonErr.Error()) + ")" // may name a member
+	case resp.jsonErr != nil:
+		return "something unusable (" + short(resp.jsonErr.Error()) + ")" // may name a member
 	}
 	return "JSON without an error code"
 }
 
 // retryAfter reads both forms of RFC 9110 section 10.2.3. A day is more than
 // anybody waits, and keeps absurd values from overflowing.
-func retryAfter(resp *http.Response, date time.Time) time.Duration {
+func retryAfter(resp response, date time.Time) time.Duration {
 	const most = 24 * time.Hour
 	v := strings.TrimSpace(resp.Header.Get("Retry-After"))
 	if n, err := strconv.ParseUint(v, 10, 32); err == nil {

@@ -6,37 +6,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
 )
 
 // Leeway is how far two clocks may be apart (rules X9, T5).
 const Leeway = time.Minute
 
-// CheckError says that an answer is not what was asked for. Got and Want are
-// what the other side wrote and what was expected; both may be long and hold any
-// character. It never holds a token.
-type CheckError struct {
-	Rule string // "X6", for documentation and tests
-	What string // what was looked at, or the whole complaint when Got and Want are empty
-	Got  string
-	Want string
+// CheckError says that an answer is not what was asked for; see endpoint.CheckError.
+type CheckError = endpoint.CheckError
 
-	// Security is true when going on would have used a token of another kind or of
-	// another issuer, and false when a misconfiguration is the likely cause.
-	Security bool
-}
-
-func (e *CheckError) Error() string {
-	if e.Got == "" && e.Want == "" {
-		return e.What
-	}
-	text := fmt.Sprintf("%s is %q, want %q", e.What, e.Got, e.Want)
-	if e.Got != e.Want && strings.TrimSuffix(e.Got, "/") == strings.TrimSuffix(e.Want, "/") {
-		text += "; they differ only in the final slash, which counts"
-	}
-	return text
-}
-
-// checkClaims applies X5 to X10 and X14 to claims that can be read.
+// checkClaims applies X5 to X10, X13 and X14 to claims that can be read.
 func (r ExchangeRequest) checkClaims(g *Grant, now time.Time) error {
 	c := g.Claims
 	if c.Issuer != r.Issuer { // X5
@@ -61,8 +41,8 @@ func (r ExchangeRequest) checkClaims(g *Grant, now time.Time) error {
 	if err := r.checkResource(g); err != nil {
 		return err
 	}
-	if c.Bound { // X14: we sent no proof, so it is bound to somebody else's key
-		return &CheckError{Rule: "X14", What: "the ID-JAG is bound to a key (cnf) that is not ours", Security: true}
+	if err := r.checkBinding(g); err != nil {
+		return err
 	}
 	if slices.Contains(c.Names, "authorization_details") { // X12: servers in the field refuse it
 		g.warn("the ID-JAG holds authorization_details, which nobody asked for")
@@ -74,6 +54,25 @@ func (r ExchangeRequest) checkClaims(g *Grant, now time.Time) error {
 		g.warn("the ID-JAG has no identifier (jti)")
 	}
 	return checkTimes(g, now)
+}
+
+// checkBinding applies X13 and X14 (the draft, section 9.8): the claim is the only
+// sign of what became of our proof, as the token type is N_A either way.
+func (r ExchangeRequest) checkBinding(g *Grant) error {
+	c := g.Claims
+	switch {
+	case r.Prover == nil && c.Bound: // X14: we sent no proof, so it is somebody else's key
+		return &CheckError{Rule: "X14", What: "the ID-JAG is bound to a key (cnf) that is not ours", Security: true}
+	case r.Prover == nil:
+		return nil
+	case c.Bound && c.KeyThumbprint != r.Prover.Key.Thumbprint():
+		return &CheckError{Rule: "X13", What: "the ID-JAG is bound to a key (cnf) that is not ours", Security: true}
+	case !c.Bound && r.RequireBound:
+		return &CheckError{Rule: "X13", What: "the ID-JAG is not bound to our key (DPoP) although that is required", Security: true}
+	case !c.Bound:
+		g.warn("the ID-JAG is not bound to our key (DPoP), so that whoever has it can try to use it")
+	}
+	return nil
 }
 
 func (r ExchangeRequest) checkResource(g *Grant) error { // X8

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
@@ -46,6 +47,14 @@ type ExchangeRequest struct {
 	// must be for. Empty skips that comparison.
 	ASClientID string
 
+	// Prover shows the client's key to the identity provider, which then binds the
+	// ID-JAG to it (the draft, section 9.8). Nil sends no proof.
+	Prover *dpop.Prover
+
+	// RequireBound takes no ID-JAG but one that can be seen to be bound to the
+	// Prover's key (rule X13). An encrypted one cannot.
+	RequireBound bool
+
 	Now func() time.Time // nil means time.Now
 }
 
@@ -76,6 +85,9 @@ func Exchange(ctx context.Context, client *http.Client, r ExchangeRequest) (Gran
 	if r.Endpoint == "" || r.Issuer == "" || r.Audience == "" || r.SubjectToken.IsZero() {
 		return Grant{}, errors.New("exchange identity assertion: endpoint, issuer, audience and subject token are required")
 	}
+	if r.RequireBound && r.Prover == nil {
+		return Grant{}, errors.New("exchange identity assertion: the ID-JAG must be bound to a key, and there is none")
+	}
 	subjectType := r.SubjectTokenType
 	if subjectType == "" {
 		subjectType = TokenTypeIDToken
@@ -93,7 +105,7 @@ func Exchange(ctx context.Context, client *http.Client, r ExchangeRequest) (Gran
 	if len(r.Scopes) > 0 {
 		form.Set("scope", strings.Join(r.Scopes, " "))
 	}
-	answer, err := endpoint.Post(ctx, client, endpoint.Request{URL: r.Endpoint, Form: form, Client: r.Client})
+	answer, err := endpoint.Post(ctx, client, endpoint.Request{URL: r.Endpoint, Form: form, Client: r.Client, Prover: r.Prover})
 	if err != nil {
 		return Grant{}, fmt.Errorf("exchange identity assertion: %w", err)
 	}
@@ -104,8 +116,7 @@ func Exchange(ctx context.Context, client *http.Client, r ExchangeRequest) (Gran
 	return g, nil
 }
 
-// check applies X1 to X15, but for X13: no proof of possession is ever sent.
-// Comments name the rules.
+// check applies X1 to X15. Comments name the rules.
 func (r ExchangeRequest) check(answer endpoint.Answer) (Grant, error) {
 	var g Grant
 	if answer.Note != "" {
@@ -146,10 +157,15 @@ func (r ExchangeRequest) check(answer endpoint.Answer) (Grant, error) {
 	if err != nil {
 		return Grant{}, &CheckError{Rule: "X11", What: err.Error()}
 	}
-	if g.Claims.Opaque {
+	switch {
+	case g.Claims.Opaque && r.RequireBound: // X13: it cannot be told
+		return Grant{}, &CheckError{Rule: "X13", What: "the ID-JAG is encrypted, so that nobody can tell whether it is bound to our key (DPoP), which is required", Security: true}
+	case g.Claims.Opaque:
 		g.warn("the ID-JAG is encrypted, so that its claims cannot be checked here")
-	} else if err := r.checkClaims(&g, now); err != nil {
-		return Grant{}, err
+	default:
+		if err := r.checkClaims(&g, now); err != nil {
+			return Grant{}, err
+		}
 	}
 	return g, r.checkScopes(&g, granted, answer.Has("scope"))
 }
