@@ -50,6 +50,11 @@ type Client struct {
 	// ForeignMetadata lets a challenge name resource metadata on another origin
 	// than the server's. The resource in it must still match the server.
 	ForeignMetadata bool
+	// ChallengeFirst has Resource probe the server before it asks for a document,
+	// and leave the Cache alone. That is for what decides about a consent, where
+	// the scopes of the challenge count and a round trip does not (MCP 2026-07-28,
+	// Scope Selection Strategy).
+	ChallengeFirst bool
 }
 
 // recall returns the document kept under key if it still parses. The key is

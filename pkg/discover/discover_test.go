@@ -88,7 +88,8 @@ func TestResourcePlaces(t *testing.T) {
 			}
 			last, _, _ := strings.Cut(strings.TrimPrefix(asked[len(asked)-1], "GET "), "?")
 			want := discover.Resource{Identifier: s.URL + "/mcp", Match: discover.MatchExact,
-				AuthorizationServers: []string{s.URL + "/as"}, ChallengeScopes: test.scopes, Source: s.URL + last}
+				AuthorizationServers: []string{s.URL + "/as"}, ChallengeScopes: test.scopes,
+				DPoPChallenge: test.name == "DPoP challenge", Source: s.URL + last}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("resource (-want +got)\n%s", diff)
 			}

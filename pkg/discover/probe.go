@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +30,7 @@ func probes() []probe {
 type hint struct {
 	metadata string // a checked URL; "" if the challenge does not name one
 	scopes   []string
+	dpop     bool // the 401 names DPoP, and Bearer does not stand beside it
 }
 
 // probe asks the server for something without a token and reads its challenge.
@@ -54,13 +56,21 @@ func (c *Client) probe(ctx context.Context, server *url.URL, s *search) (hint, e
 			if err != nil {
 				s.remember(&Malformed{URL: withoutQuery(server.String()), Why: err.Error()})
 			}
-			return c.hint(server, list)
+			h, err := c.hint(server, list)
+			if resp.StatusCode == http.StatusUnauthorized && err == nil {
+				h.dpop = names(list, "dpop") && !names(list, "bearer")
+			}
+			return h, err
 		}
 		if resp.StatusCode != http.StatusBadRequest {
 			break
 		}
 	}
 	return hint{}, nil
+}
+
+func names(list []Challenge, scheme string) bool {
+	return slices.ContainsFunc(list, func(ch Challenge) bool { return ch.Scheme == scheme })
 }
 
 // send returns a response whose body is already closed: only the header matters.

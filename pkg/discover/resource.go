@@ -29,10 +29,14 @@ type Resource struct {
 	BearerMethods        []string // nil: not stated
 	Name                 string   // for people; a stranger's text
 	DPoPRequired         bool
-	MTLSRequired         bool // tls_client_certificate_bound_access_tokens
+	DPoPSigningAlgs      []string // dpop_signing_alg_values_supported; nil: not stated
+	MTLSRequired         bool     // tls_client_certificate_bound_access_tokens
 	// ChallengeScopes are the scopes of the server's challenge. They go before
 	// ScopesSupported, and are known only if the server had to be probed.
 	ChallengeScopes []string
+	// DPoPChallenge: the server's 401 names the scheme DPoP and not Bearer (RFC 9449
+	// section 7.1). Known only if the server had to be probed.
+	DPoPChallenge bool
 	// Source is the URL of the document, without query. For a document out of
 	// the Cache it is the place that is asked first.
 	Source string
@@ -52,7 +56,8 @@ func (r Resource) AcceptsHeader() bool {
 // round trip that nearly always leads to the same document. Turning the order
 // round is safe: the well-known URL is on the server's own origin, so who
 // answers there could have written the challenge as well, and the document passes
-// the same checks either way. What is lost is the challenge's scopes.
+// the same checks either way. What is lost is the challenge's scopes; where those
+// matter, ChallengeFirst has the server asked before both well-known URLs.
 //
 // A place that has none (4xx, save 407, 408, 425 and 429) hands over to the next.
 // So does a web page, a failing probe or a challenge that cannot be read, which is
@@ -74,23 +79,26 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	if root := origin(server) + "/.well-known/" + resourceSuffix; root != places[0] {
 		places = append(places, root)
 	}
-	if r, ok := recall(c, places[0], parse); ok {
-		return r, nil
-	}
-
 	var s search
-	if r, found, err := ask(ctx, c, &s, places[0], places[0], parse); found || err != nil {
-		return r, err
+	rest := places
+	if !c.ChallengeFirst {
+		if r, ok := recall(c, places[0], parse); ok {
+			return r, nil
+		}
+		if r, found, err := ask(ctx, c, &s, places[0], places[0], parse); found || err != nil {
+			return r, err
+		}
+		rest = places[1:]
 	}
 	hint, err := c.probe(ctx, server, &s)
 	if err != nil {
 		return Resource{}, err
 	}
-	rest := places[1:]
-	if hint.metadata != "" && hint.metadata != places[0] {
-		rest = slices.Compact(append([]string{hint.metadata}, rest...))
+	if named := hint.metadata; named != "" && (c.ChallengeFirst || named != places[0]) {
+		others := slices.DeleteFunc(slices.Clone(rest), func(p string) bool { return p == named })
+		rest = append([]string{named}, others...)
 	}
-	if hint.scopes != nil {
+	if c.ChallengeFirst || hint.scopes != nil || hint.dpop {
 		// The challenge is a part of this answer and cannot be kept, so neither
 		// is the document: the cache must not answer otherwise than the network.
 		uncached := *c
@@ -100,7 +108,7 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	for _, place := range rest {
 		r, found, err := ask(ctx, c, &s, places[0], place, parse)
 		if found {
-			r.ChallengeScopes = hint.scopes
+			r.ChallengeScopes, r.DPoPChallenge = hint.scopes, hint.dpop
 		}
 		if found || err != nil {
 			return r, err
@@ -122,6 +130,7 @@ func parseResource(server, from string, body []byte, strict bool) (Resource, err
 		BearerMethods:        d.texts("bearer_methods_supported"),
 		Name:                 d.text("resource_name"),
 		DPoPRequired:         d.flag("dpop_bound_access_tokens_required"),
+		DPoPSigningAlgs:      d.texts("dpop_signing_alg_values_supported"),
 		MTLSRequired:         d.flag("tls_client_certificate_bound_access_tokens"),
 		Source:               withoutQuery(from),
 	}

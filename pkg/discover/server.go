@@ -32,9 +32,14 @@ type ServerMetadata struct {
 	CodeChallengeMethodsStated     bool
 	IDTokenSigningAlgs             []string
 	IdentityChainingTokenTypes     []string // identity_chaining_requested_token_types_supported
+	DPoPSigningAlgs                []string // dpop_signing_alg_values_supported (RFC 9449 section 5.1)
 
 	IssParameterSupported    bool // RFC 9207
 	ClientIDMetadataDocument bool
+
+	// Assumed: there is no document, and all of this is what MCP 2025-03-26 has
+	// clients assume; see Client.Legacy.
+	Assumed bool
 
 	// TokenEndpointForeign: the token endpoint's host does not look like the
 	// issuer's site, which is worth a warning (attack S1). Sites are compared by
@@ -44,7 +49,7 @@ type ServerMetadata struct {
 	// https URLs without userinfo and fragment. Their fields are empty.
 	Unusable []string
 	// Source is the URL of the document, without query. For a document out of
-	// the Cache it is the place that is asked first.
+	// the Cache it is the place that is asked first. "" when there is none.
 	Source string
 }
 
@@ -122,6 +127,7 @@ func parseServer(issuer, from string, body []byte) (ServerMetadata, error) {
 		CodeChallengeMethods:         d.texts("code_challenge_methods_supported"),
 		IDTokenSigningAlgs:           d.texts("id_token_signing_alg_values_supported"),
 		IdentityChainingTokenTypes:   d.texts("identity_chaining_requested_token_types_supported"),
+		DPoPSigningAlgs:              d.texts("dpop_signing_alg_values_supported"),
 		IssParameterSupported:        d.flag("authorization_response_iss_parameter_supported"),
 		ClientIDMetadataDocument:     d.flag("client_id_metadata_document_supported"),
 		Source:                       withoutQuery(from),
