@@ -33,6 +33,7 @@
 //	    clients/            writes mcpauth into the MCP clients' own configuration files, and takes it out again
 //	  stage/                names the leg of the flow in which something went wrong, and the parties to it
 //	  vault/                secrets at rest: OS keychain, sealed files
+//	  clientkey/            private keys by name, kept in the vault, with which mcpauth proves itself as a client
 //	  state/                what is not secret, written atomically; locks between processes
 //	  config/               flags, variables and file resolved once, each value knowing its source
 //	  ownfile/              files of the person's own: who else could have written them, and replacing them whole

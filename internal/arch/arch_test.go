@@ -37,10 +37,11 @@ var imports = []struct {
 	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},
 	{"internal/yamledit", []string{"internal/jsonedit", "go.yaml.in/yaml/v3"}},
 	{"internal/config", []string{"pkg/secret", "internal/ownfile", "internal/jsonedit", hujson, flock}},
+	{"internal/clientkey", []string{"pkg/secret", "pkg/clientauth", "internal/strictjson", "internal/state", "internal/vault", jose}},
 
 	// The stages, in the order of the flow.
 	{"internal/signin", []string{"pkg/secret", "internal/stage", "golang.org/x/oauth2"}},
-	{"internal/identity", slices.Concat(base, []string{"internal/signin", goOIDC})},
+	{"internal/identity", slices.Concat(base, []string{"internal/clientkey", "internal/signin", goOIDC})},
 	{"internal/grant", slices.Concat(base, []string{"internal/identity"})},
 	{"internal/token", slices.Concat(base, []string{"internal/identity", "internal/grant", "golang.org/x/sync"})},
 	{"internal/deliver", []string{"pkg/secret", "internal/token"}},

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/clientkey"
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
@@ -99,7 +100,7 @@ func (p *Provider) Party(ctx context.Context) (Party, error) {
 }
 
 // ClientFrom builds a client registration from its configuration: the secret
-// comes from a file, a command or the vault, the key from a file.
+// comes from a file, a command or the vault, the key from a file or the vault.
 func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer string) (clientauth.Client, error) {
 	c := clientauth.Client{
 		ID: id, Issuer: issuer, Method: clientauth.Method(a.Method),
@@ -118,6 +119,11 @@ func ClientFrom(ctx context.Context, v *vault.Vault, a config.Auth, id, issuer s
 		}
 		if c.Key, err = clientauth.ParseKey([]byte(key.Reveal()), a.KeyID); err != nil {
 			return c, &config.Error{Where: a.KeyFile, Why: err.Error()} // which never shows the key
+		}
+	}
+	if a.KeyName != "" && v != nil {
+		if c.Key, err = clientkey.Current(ctx, v, a.KeyName, a.KeyID); err != nil {
+			return c, err
 		}
 	}
 	if c.Secret.IsZero() && c.Key == nil && c.Method != clientauth.None && v != nil {
