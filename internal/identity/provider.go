@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,6 +98,13 @@ func (p *Provider) Party(ctx context.Context) (Party, error) {
 	}
 	PermitClient(p.Net, client, endpoint)
 	return Party{TokenEndpoint: endpoint, Client: client}, nil
+}
+
+// Binds reports whether the identity provider says that it binds ID-JAGs to a key
+// that is shown to it (RFC 9449 section 5.1).
+func (p *Provider) Binds(ctx context.Context) bool {
+	meta, err := p.Metadata(ctx)
+	return err == nil && slices.Contains(meta.DPoPSigningAlgs, "ES256")
 }
 
 // ClientFrom builds a client registration from its configuration: the secret

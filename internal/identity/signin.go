@@ -38,7 +38,7 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 	}
 	request := signin.Request{
 		Issuer: p.IdP.Issuer, AuthorizationEndpoint: meta.AuthorizationEndpoint, IssParameterSupported: meta.IssParameterSupported,
-		IdPClientID: p.IdP.IdPClientID, Scopes: p.scopes(meta.ScopesSupported),
+		ClientID: p.IdP.IdPClientID, Scopes: p.scopes(meta.ScopesSupported),
 		Prompt: p.IdP.Prompt, LoginHint: p.IdP.LoginHint, ACRValues: p.IdP.ACRValues, MaxAge: p.MaxAge,
 		RedirectHost: p.IdP.RedirectHostOrDefault(), RedirectPort: p.IdP.RedirectPort,
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func testRequest() Request {
-	return Request{Issuer: testIssuer, AuthorizationEndpoint: "https://idp.example/authorize", IdPClientID: "cli"}
+	return Request{Issuer: testIssuer, AuthorizationEndpoint: "https://idp.example/authorize", ClientID: "cli"}
 }
 
 // visit is what a browser does with a redirect: a GET without a body.
@@ -100,6 +100,52 @@ func TestAuthorizationRequest(t *testing.T) {
 	}
 }
 
+// A consent asks for no identity, and says for which server it is (RFC 8707).
+func TestAuthorizationRequestForConsent(t *testing.T) {
+	r := testRequest()
+	r.OAuthOnly, r.Resource, r.RedirectPath = true, "https://wiki.example/mcp", "/callback/x1"
+	for _, scopes := range [][]string{nil, {"read", "write"}} {
+		r.Scopes = scopes
+		var q url.Values
+		err := Browser(bounded(t), r, func(_ context.Context, address string) error {
+			u, _ := url.Parse(address)
+			q = u.Query()
+			return errors.New("stop")
+		}, content)
+		if err == nil || !strings.HasSuffix(q.Get("redirect_uri"), "/callback/x1") || len(q.Get("code_challenge")) != 43 || len(q.Get("state")) < 22 {
+			t.Fatalf("got %v, %v", err, q)
+		}
+		for _, name := range []string{"state", "code_challenge", "redirect_uri"} {
+			q.Del(name)
+		}
+		want := url.Values{"response_type": {"code"}, "client_id": {"cli"}, "code_challenge_method": {"S256"}, "resource": {"https://wiki.example/mcp"}}
+		if scopes != nil {
+			want["scope"] = []string{"read write"}
+		}
+		if diff := cmp.Diff(want, q); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// S37: of a parameter that stands twice a server may take either.
+func TestS37EndpointSaysNothingForUs(t *testing.T) {
+	for query, fine := range map[string]bool{
+		"tenant=t": true, "p=policy&x": true,
+		"client_id=theirs": false, "redirect_uri=https%3A%2F%2Fevil.example": false, "response_type=token": false, "response_mode=form_post": false,
+		"state=": false, "scope=all": false, "code_challenge=x": false, "code_challenge_method=plain": false, "resource=x": false,
+		"request_uri=x": false, "%63lient_id=theirs": false, "a=%zz": false, "a;client_id=theirs": false,
+	} {
+		r := testRequest()
+		r.AuthorizationEndpoint += "?" + query
+		opened := false
+		err := Browser(bounded(t), r, func(context.Context, string) error { opened = true; return errors.New("stop") }, content)
+		if opened != fine || err == nil {
+			t.Errorf("%s: opened is %v, want %v (%v)", query, opened, fine, err)
+		}
+	}
+}
+
 func TestEverySignInHasSecretsOfItsOwn(t *testing.T) {
 	seen := map[string]bool{}
 	for range 3 {
@@ -122,7 +168,8 @@ func TestEverySignInHasSecretsOfItsOwn(t *testing.T) {
 
 func TestS14NothingButAWebAddressIsOpened(t *testing.T) {
 	for _, endpoint := range []string{"", "file:///etc/passwd", "javascript:alert(1)", "--version", "https:", "https://", "https://:443/x", "http://idp.example/authorize",
-		"https://user:pw@idp.example/authorize", "https://idp.example/authorize#x", "ftp://idp.example/", "https://idp.example/\x00", "http://127.0.0.1.evil.example/"} {
+		"https://user:pw@idp.example/authorize", "https://idp.example/authorize#x", "ftp://idp.example/", "https://idp.example/\x00", "http://127.0.0.1.evil.example/",
+		"https://idp.example\\@evil.example/", "https://\u0456dp.example/", "https://idp.example/ x", "http://127.0.0.1:1/", "http://localhost/"} { // S15; S8
 		r := testRequest()
 		r.AuthorizationEndpoint = endpoint
 		err := Browser(bounded(t), r, func(context.Context, string) error {
@@ -210,6 +257,37 @@ func checkHead(t *testing.T, what string, h http.Header) {
 	}
 }
 
+// S4: an answer at the path of another authorization server is none.
+func TestRedirectPath(t *testing.T) {
+	for _, path := range []string{"callback", "//evil.example/", "/a?b", "/a#b", "/%2e", "http://evil.example/"} {
+		r := testRequest()
+		r.RedirectPath = path
+		err := Browser(bounded(t), r, func(context.Context, string) error { return errors.New("opened") }, content)
+		if err == nil || err.Error() == "opened" {
+			t.Errorf("%q: got %v", path, err)
+		}
+	}
+	r := testRequest()
+	r.RedirectPath = "/callback/mine"
+	var visits sync.WaitGroup
+	err := Browser(bounded(t), r, func(_ context.Context, address string) error {
+		back := callback(t, address)
+		visits.Go(func() {
+			for _, other := range []string{"/callback?", "/callback/theirs?", "/callback/mine/?"} {
+				if resp, _ := visit(t, "GET", strings.Replace(back, "/callback/mine?", other, 1), nil); resp.StatusCode != 404 {
+					t.Errorf("%s: status %d, want 404", other, resp.StatusCode)
+				}
+			}
+			visit(t, "GET", back, nil)
+		})
+		return nil
+	}, content)
+	visits.Wait()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOneCallbackCounts(t *testing.T) {
 	const visitors = 20
 	statuses := make(chan int, visitors)
@@ -252,10 +330,18 @@ func TestThePageTellsHowItEnded(t *testing.T) {
 		{"finish refuses", nil, unhappy, 403, "You are not signed in"},
 		{"the IdP refuses", []string{"error", "access_denied", "error_description", "<script>alert(1)</script>"}, nil, 403, "You are not signed in"},
 		{"another issuer", []string{"iss", "https://evil.example"}, nil, 403, "You are not signed in"},
+		{"consent", nil, nil, 200, "You are connected"},
+		{"consent, but finish refuses", nil, unhappy, 403, "You are not connected"},
+		{"consent declined", []string{"error", "access_denied"}, nil, 403, "You are not connected"},
+		{"consent at another issuer", []string{"iss", "https://evil.example"}, nil, 403, "You are not connected"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			r := testRequest()
+			if strings.HasPrefix(row.name, "consent") {
+				r.OAuthOnly, r.Who = true, "the authorization server"
+			}
 			var page sync.WaitGroup
-			err := Browser(bounded(t), testRequest(), func(_ context.Context, address string) error {
+			err := Browser(bounded(t), r, func(_ context.Context, address string) error {
 				page.Go(func() {
 					resp, body := visit(t, "GET", callback(t, address, row.answer...), nil)
 					if resp.StatusCode != row.status || !strings.Contains(body, row.text) || strings.Contains(body, "alert") {
@@ -268,6 +354,9 @@ func TestThePageTellsHowItEnded(t *testing.T) {
 			page.Wait()
 			if (err == nil) != (row.status == 200) || row.finish != nil && !errors.Is(err, row.finish) {
 				t.Errorf("got %v", err)
+			}
+			if err != nil && row.finish == nil && !strings.Contains(err.Error(), r.who()) {
+				t.Errorf("the error does not say who: %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "evil") {
 				t.Errorf("the error repeats the forged answer: %v", err)

@@ -16,7 +16,7 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
-const callbackPath = "/callback"
+const defaultPath = "/callback"
 
 // PortBusy says that the configured redirect port is taken.
 type PortBusy struct{ Port int }
@@ -30,6 +30,7 @@ type loopback struct {
 	listeners   []net.Listener
 	server      *http.Server
 	redirectURI string
+	path        string          // of redirectURI
 	hosts       map[string]bool // what the Host header may say (attack S10)
 	expected    expectation
 	taken       atomic.Bool
@@ -39,6 +40,8 @@ type loopback struct {
 type expectation struct {
 	state, issuer string
 	issRequired   bool
+	who           string // the issuer, for messages
+	consent       bool   // which the pages are about
 }
 
 // answer is a person's return. show ends the wait of the browser tab, and its own
@@ -55,7 +58,13 @@ const pageTime = 2 * time.Second
 // listen binds before any browser is opened, so that the port cannot be taken in
 // between (attack S11). For "localhost" both address families are bound, since
 // the browser picks one.
-func listen(ctx context.Context, host string, port int) (*loopback, error) {
+func listen(ctx context.Context, host string, port int, path string) (*loopback, error) {
+	if path == "" {
+		path = defaultPath
+	}
+	if u, err := url.Parse(path); err != nil || path[0] != '/' || u.Path != path || u.Host != "" {
+		return nil, fmt.Errorf("listen for the sign-in: %q is not a plain path", path)
+	}
 	addrs := map[string][]string{"": {"127.0.0.1"}, "127.0.0.1": {"127.0.0.1"}, "[::1]": {"::1"}, "localhost": {"127.0.0.1", "::1"}}[host]
 	if addrs == nil {
 		return nil, fmt.Errorf("listen for the sign-in: %q is not a loopback name", host)
@@ -77,7 +86,8 @@ func listen(ctx context.Context, host string, port int) (*loopback, error) {
 	l := &loopback{
 		listeners:   listeners,
 		hosts:       map[string]bool{"127.0.0.1:" + p: true, "[::1]:" + p: true, "localhost:" + p: true},
-		redirectURI: "http://" + host + ":" + p + callbackPath,
+		redirectURI: "http://" + host + ":" + p + path,
+		path:        path,
 		answers:     make(chan answer, 1),
 	}
 	l.server = &http.Server{
@@ -137,7 +147,7 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !l.hosts[r.Host]:
 		http.Error(w, "wrong host", http.StatusMisdirectedRequest)
 		return
-	case r.URL.Path != callbackPath:
+	case r.URL.Path != l.path:
 		http.NotFound(w, r)
 		return
 	case r.Method != http.MethodGet: // a HEAD of whoever looks at links before people do must not count
@@ -162,13 +172,23 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.answers <- a
 	select {
 	case ok := <-outcome:
-		if ok {
-			writePage(w, http.StatusOK, pageSignedIn)
-		} else {
-			writePage(w, http.StatusForbidden, pageRefused)
-		}
+		status, p := l.expected.end(ok)
+		writePage(w, status, p)
 	case <-r.Context().Done(): // the tab was closed; the sign-in goes on
 	}
+}
+
+// end is the page that a person sees in the end.
+func (e expectation) end(ok bool) (status int, p page) {
+	switch {
+	case ok && e.consent:
+		return http.StatusOK, pageConnected
+	case ok:
+		return http.StatusOK, pageSignedIn
+	case e.consent:
+		return http.StatusForbidden, pageNotConnected
+	}
+	return http.StatusForbidden, pageRefused
 }
 
 // judge reads an authorization response (RFC 6749 section 4.1.2, RFC 9207
@@ -189,12 +209,12 @@ func (e expectation) judge(rawQuery string) (a answer, mine bool) {
 	// The issuer first: when it is wrong nothing else may be acted on (5.2).
 	switch iss, stated := q["iss"]; {
 	case stated && iss[0] != e.issuer:
-		return answer{err: &Forged{Why: "it names another issuer (iss) than the identity provider"}}, true
+		return answer{err: &Forged{Why: "it names another issuer (iss) than " + e.who}}, true
 	case !stated && e.issRequired:
-		return answer{err: &Forged{Why: "it does not name its issuer (iss), as the identity provider promises to"}}, true
+		return answer{err: &Forged{Why: "it does not name its issuer (iss), as " + e.who + " promises to"}}, true
 	}
 	if code := q.Get("error"); code != "" {
-		return answer{err: &Refused{Code: code, Description: q.Get("error_description")}}, true
+		return answer{err: &Refused{Code: code, Description: q.Get("error_description"), Who: e.who}}, true
 	}
 	if q.Get("code") == "" {
 		return answer{err: &Forged{Why: "it has neither a code nor an error"}}, true

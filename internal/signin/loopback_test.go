@@ -123,7 +123,7 @@ func TestS11LocalhostIsBothFamilies(t *testing.T) {
 
 func TestOnlyLoopbackNames(t *testing.T) {
 	for _, host := range []string{"0.0.0.0", "example.com", "::1", "127.0.0.2", "LOCALHOST", "localhost."} {
-		if l, err := listen(t.Context(), host, 0); err == nil {
+		if l, err := listen(t.Context(), host, 0, ""); err == nil {
 			l.close()
 			t.Errorf("listens at %q", host)
 		}
@@ -132,7 +132,7 @@ func TestOnlyLoopbackNames(t *testing.T) {
 
 // The deadline that comes while the tab waits shows the person the truth.
 func TestTooLateForTheTab(t *testing.T) {
-	l, err := listen(t.Context(), "", 0)
+	l, err := listen(t.Context(), "", 0, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ var update = flag.Bool("update", false, "write the golden pages")
 
 // S13: pages are constants, without script, link, form or image.
 func TestGoldenPages(t *testing.T) {
-	for name, p := range map[string]page{"signed-in": pageSignedIn, "refused": pageRefused, "stale": pageStale} {
+	for name, p := range map[string]page{"signed-in": pageSignedIn, "refused": pageRefused, "connected": pageConnected, "not-connected": pageNotConnected, "stale": pageStale} {
 		got := p.html()
 		file := filepath.Join("testdata", name+".html")
 		if *update {

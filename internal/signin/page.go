@@ -18,6 +18,10 @@ var (
 		"You can close this tab and go back to what you were doing."}
 	pageRefused = page{"bad", "M23 23l18 18M41 23L23 41", "You are not signed in",
 		"The terminal in which you started says why, and what to do."}
+	pageConnected = page{"good", "M20 33l8 8 16-18", "You are connected",
+		"mcpauth may now use the server in your name, as far as you have agreed. You can close this tab and go back to what you were doing."}
+	pageNotConnected = page{"bad", "M23 23l18 18M41 23L23 41", "You are not connected",
+		"The terminal in which you started says why, and what to do."}
 	pageStale = page{"odd", "M32 20v16M32 44v.5", "Please try again",
 		"This page belongs to another sign-in, or to one that is over. Run <code>mcpauth login</code> and use the page that it opens."}
 )

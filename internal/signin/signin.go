@@ -1,18 +1,19 @@
 // Package signin brings a person through the identity provider and back: it
 // opens the sign-in page in the browser and waits on a loopback address for the
 // authorization code (OpenID Connect Core section 3.1, RFC 8252, RFC 7636, RFC 9207).
+// It does the same at an authorization server that asks for a person's consent.
 //
 // It is the first stage of the flow. What the code is worth, and who the person
-// is, is the business of package identity, which comes next.
+// is, is the business of the packages identity and consent, which come next.
 package signin
 
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,41 +25,58 @@ import (
 
 // Request says where a person signs in, and how.
 type Request struct {
+	// Issuer is that of the validated metadata which AuthorizationEndpoint is from.
+	// It is on record before anybody is sent there (RFC 9207 section 2.4, attack S4).
 	Issuer                string
 	AuthorizationEndpoint string
-
-	// IssParameterSupported is whether the identity provider promises to name
-	// itself in its answer (RFC 9207).
+	// IssParameterSupported is whether the issuer promises to name itself in its
+	// answer (RFC 9207).
 	IssParameterSupported bool
 
-	IdPClientID string
-	Scopes      []string // "openid" is added when it is not there
-	Prompt      string
-	LoginHint   string
-	ACRValues   []string
-	MaxAge      time.Duration // zero leaves the parameter out
+	ClientID  string // at this issuer
+	Scopes    []string
+	Resource  string // RFC 8707; empty leaves the parameter out
+	Prompt    string
+	LoginHint string
+	ACRValues []string
+	MaxAge    time.Duration // zero leaves the parameter out
+
+	// OAuthOnly asks for a consent, not for who the person is: no "openid" is added
+	// to Scopes, and no nonce is sent.
+	OAuthOnly bool
+
+	// Who is the issuer's part, for messages; empty means "the identity provider".
+	Who string
 
 	RedirectHost string // "127.0.0.1", "localhost" or "[::1]"; empty means the first
 	RedirectPort int    // zero means any free one
+	RedirectPath string // empty means "/callback"
+}
+
+func (r Request) who() string {
+	if r.Who == "" {
+		return "the identity provider"
+	}
+	return r.Who
 }
 
 // Code is what a person brings back.
 type Code struct {
 	Code, Verifier secret.Text
 	RedirectURI    string
-	Nonce          string
+	Nonce          string // empty when none was sent
 }
 
-// Refused is the identity provider's no. Description is its text, not cleaned.
-type Refused struct{ Code, Description string }
+// Refused is the issuer's no. Description is its text, not cleaned.
+type Refused struct{ Code, Description, Who string }
 
 func (e *Refused) Error() string {
-	return fmt.Sprintf("the identity provider answered the sign-in with %q", e.Code)
+	return fmt.Sprintf("%s answered the sign-in with %q", Request{Who: e.Who}.who(), e.Code)
 }
 
-// Forged says that an answer to the sign-in cannot have come from the identity
-// provider that was asked (attacks S4, S37). It holds no text of the answer, as
-// RFC 9207 section 2.4 demands.
+// Forged says that an answer to the sign-in cannot have come from the issuer that
+// was asked (attacks S4, S37). It holds no text of the answer, as RFC 9207 section
+// 2.4 demands.
 type Forged struct{ Why string }
 
 func (e *Forged) Error() string { return "the answer to the sign-in was not trusted: " + e.Why }
@@ -71,14 +89,13 @@ func (e *Forged) Error() string { return "the answer to the sign-in was not trus
 // or the context's. Answers that do not belong to this sign-in are turned away
 // and waited past, so that no web site can end it (attack S12).
 func Browser(ctx context.Context, r Request, open func(ctx context.Context, address string) error, finish func(context.Context, Code) error) error {
-	l, err := listen(ctx, r.RedirectHost, r.RedirectPort)
+	l, err := listen(ctx, r.RedirectHost, r.RedirectPort, r.RedirectPath)
 	if err != nil {
 		return err
 	}
-	code := Code{
-		Verifier:    secret.New(oauth2.GenerateVerifier()),
-		RedirectURI: l.redirectURI,
-		Nonce:       rand.Text(),
+	code := Code{Verifier: secret.New(oauth2.GenerateVerifier()), RedirectURI: l.redirectURI}
+	if !r.OAuthOnly {
+		code.Nonce = rand.Text()
 	}
 	state := rand.Text()
 	address, err := r.address(code, state)
@@ -86,7 +103,7 @@ func Browser(ctx context.Context, r Request, open func(ctx context.Context, addr
 		l.close()
 		return err
 	}
-	l.expect(expectation{state: state, issuer: r.Issuer, issRequired: r.IssParameterSupported})
+	l.expect(expectation{state: state, issuer: r.Issuer, issRequired: r.IssParameterSupported, who: r.who(), consent: r.OAuthOnly})
 	go l.serve()
 	defer l.close()
 
@@ -111,27 +128,26 @@ func Browser(ctx context.Context, r Request, open func(ctx context.Context, addr
 	}
 }
 
-// address is the authorization request (OpenID Connect Core section 3.1.2.1).
+// address is the authorization request (RFC 6749 section 4.1.1; OpenID Connect Core
+// section 3.1.2.1).
 func (r Request) address(code Code, state string) (string, error) {
-	u, err := url.Parse(r.AuthorizationEndpoint)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(r.AuthorizationEndpoint, "#") || (u.Scheme != "https" && !isLoopback(u)) {
-		return "", errors.New("the identity provider's authorization endpoint is not an https address") // attack S14
+	u, err := r.endpoint()
+	if err != nil {
+		return "", err
 	}
 	scopes := r.Scopes
-	if !strings.Contains(" "+strings.Join(scopes, " ")+" ", " openid ") {
+	if !r.OAuthOnly && !slices.Contains(scopes, "openid") {
 		scopes = append([]string{"openid"}, scopes...)
 	}
 	config := oauth2.Config{
-		ClientID:    r.IdPClientID,
+		ClientID:    r.ClientID,
 		Endpoint:    oauth2.Endpoint{AuthURL: u.String()},
 		RedirectURL: code.RedirectURI,
 		Scopes:      scopes,
 	}
-	options := []oauth2.AuthCodeOption{
-		oauth2.S256ChallengeOption(code.Verifier.Reveal()),
-		oauth2.SetAuthURLParam("nonce", code.Nonce),
-	}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(code.Verifier.Reveal())}
 	for name, value := range map[string]string{
+		"nonce": code.Nonce, "resource": r.Resource,
 		"prompt": r.Prompt, "login_hint": r.LoginHint, "acr_values": strings.Join(r.ACRValues, " "), "max_age": seconds(r.MaxAge),
 	} {
 		if value != "" {
@@ -140,6 +156,43 @@ func (r Request) address(code Code, state string) (string, error) {
 	}
 	return config.AuthCodeURL(state, options...), nil
 }
+
+// endpoint is where the browser is sent. The network has named it, so that it must
+// be an address of the web that means the same to every reader (attacks S14, S15),
+// and not say already what only we may say: of a parameter that stands twice a
+// server may take either (attack S37).
+func (r Request) endpoint() (*url.URL, error) {
+	refuse := func(why string) (*url.URL, error) {
+		return nil, fmt.Errorf("%s's authorization endpoint %s", r.who(), why)
+	}
+	raw := r.AuthorizationEndpoint
+	u, err := url.Parse(raw)
+	issuer, issuerErr := url.Parse(r.Issuer)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(raw, "#") || strings.ContainsFunc(raw, unprintable) ||
+		u.Scheme != "https" && !(isLoopback(u) && issuerErr == nil && isLoopback(issuer)) {
+		return refuse("is not an https address")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return refuse("has a query that cannot be read")
+	}
+	for name := range query {
+		if slices.Contains(parameters, name) {
+			return refuse(fmt.Sprintf("says already what is ours to say (%s)", name))
+		}
+	}
+	return u, nil
+}
+
+// parameters are those of an authorization request that decide what is granted, to
+// whom, and where the answer goes. What else an endpoint's query holds, such as a
+// tenant, is kept (RFC 6749 section 3.1).
+var parameters = []string{"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce",
+	"code_challenge", "code_challenge_method", "resource", "request", "request_uri", "dpop_jkt"}
+
+// unprintable: a name in another script has to be written as xn--, in which it
+// cannot look like another (attack S15).
+func unprintable(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }
 
 // isLoopback: plain http is for loopback only (attack S9).
 func isLoopback(u *url.URL) bool {
