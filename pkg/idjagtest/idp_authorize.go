@@ -1,10 +1,6 @@
 package idjagtest
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,17 +33,17 @@ func (p *IdP) authorize(c *call) *refusal {
 	}
 	c.entry.Client = client.ID
 	if err := checkAuthorize(c.form); err != nil {
-		return p.redirectError(c, c.form, err)
+		return p.redirectError(c, p.Issuer, c.form, err)
 	}
 	if p.AutoApprove {
 		who, ok := p.find(c.form.Get("login_hint"))
 		if !ok {
-			return p.redirectError(c, c.form, refuse("access_denied", "nobody called %q may sign in", c.form.Get("login_hint")))
+			return p.redirectError(c, p.Issuer, c.form, refuse("access_denied", "nobody called %q may sign in", c.form.Get("login_hint")))
 		}
 		return p.approve(c, c.form, who)
 	}
 	if c.form.Get("prompt") == "none" {
-		return p.redirectError(c, c.form, refuse("login_required", "prompt is none and the browser has no session"))
+		return p.redirectError(c, p.Issuer, c.form, refuse("login_required", "prompt is none and the browser has no session"))
 	}
 	id := random()
 	p.state.Lock()
@@ -65,24 +61,13 @@ func (p *IdP) authorize(c *call) *refusal {
 // optional in OAuth and OpenID Connect, but a client that leaves them out cannot
 // do checks T6 and S12, so it is refused here.
 func checkAuthorize(form url.Values) *refusal {
-	if v := form.Get("response_type"); v != "code" {
-		return refuse("unsupported_response_type", "response_type is %q, want code", v)
+	if err := checkCodeRequest(form); err != nil {
+		return err
 	}
 	if !slices.Contains(strings.Fields(form.Get("scope")), "openid") {
 		return refuse("invalid_scope", "scope %q lacks openid", form.Get("scope"))
 	}
-	if v := form.Get("code_challenge_method"); v != "S256" {
-		return refuse("invalid_request", "code_challenge_method is %q, want S256", v)
-	}
-	if raw, err := base64.RawURLEncoding.DecodeString(form.Get("code_challenge")); err != nil || len(raw) != sha256.Size {
-		return refuse("invalid_request", "code_challenge is not the base64url of a SHA-256 sum")
-	}
-	for _, name := range []string{"state", "nonce"} {
-		if len(form.Get(name)) < 16 {
-			return refuse("invalid_request", "%s is missing or too short to be unguessable", name)
-		}
-	}
-	return nil
+	return unguessable(form, "nonce")
 }
 
 // signIn takes the filled form.
@@ -99,14 +84,14 @@ func (p *IdP) signIn(c *call) *refusal {
 	}
 	if c.form.Has("deny") {
 		p.settle(id)
-		return p.redirectError(c, form, refuse("access_denied", "the person canceled"))
+		return p.redirectError(c, p.Issuer, form, refuse("access_denied", "the person canceled"))
 	}
 	who, ok := p.find(c.form.Get("person"))
 	if c.form.Get("person") == "" {
 		ok = false
 	}
 	if ok && !p.ChoosePerson {
-		ok = who.Password != "" && subtle.ConstantTimeCompare([]byte(who.Password), []byte(c.form.Get("password"))) == 1
+		ok = who.hasPassword(c.form.Get("password"))
 	}
 	if !ok {
 		c.entry.Status, c.entry.Error, c.entry.Reason = http.StatusUnauthorized, "access_denied", "wrong name or password"
@@ -133,12 +118,8 @@ func (p *IdP) settle(id string) bool {
 func (p *IdP) find(name string) (Person, bool) {
 	p.state.Lock()
 	defer p.state.Unlock()
-	for _, who := range p.people {
-		if name == "" || name == who.Email || name == who.Subject {
-			return who, !p.gone[who.Subject]
-		}
-	}
-	return Person{}, false
+	who, ok := findPerson(p.people, name)
+	return who, ok && !p.gone[who.Subject]
 }
 
 // approve begins a session and sends the code back.
@@ -156,7 +137,7 @@ func (p *IdP) approve(c *call, form url.Values, who Person) *refusal {
 	p.remember(s)
 	p.state.Unlock()
 	c.entry.Person = who.Subject
-	return p.redirect(c, form, map[string]any{"code": value})
+	return p.redirect(c, p.Issuer, form, map[string]any{"code": value})
 }
 
 // remember keeps a session; the caller holds the lock.
@@ -165,64 +146,4 @@ func (p *IdP) remember(s *session) {
 		p.sessions = map[string]*session{}
 	}
 	p.sessions[s.id] = s
-}
-
-// redirectError reports a refusal to the client's redirect URI.
-func (p *IdP) redirectError(c *call, form url.Values, why *refusal) *refusal {
-	c.entry.Error, c.entry.Reason = why.code, why.reason
-	return p.redirect(c, form, map[string]any{"error": why.code, "error_description": why.description})
-}
-
-// redirect sends the browser back with state and iss (RFC 9207).
-func (p *IdP) redirect(c *call, form url.Values, answer map[string]any) *refusal {
-	answer["iss"] = p.Issuer
-	if state := form.Get("state"); state != "" {
-		answer["state"] = state
-	}
-	for _, q := range p.quirksOn(Authorize) {
-		if q.Body != nil {
-			q.Body(answer)
-		}
-	}
-	target, err := url.Parse(form.Get("redirect_uri"))
-	if err != nil {
-		return refuse("invalid_request", "redirect_uri is not a URL")
-	}
-	query := target.Query()
-	for name, value := range answer {
-		if s, ok := value.(string); ok {
-			query.Set(name, s)
-		}
-	}
-	target.RawQuery = query.Encode()
-	c.w.Header().Set("Location", target.String())
-	c.w.Header().Set("Cache-Control", "no-store")
-	c.w.Header().Set("Referrer-Policy", "no-referrer")
-	c.entry.Status = http.StatusSeeOther // never replays the form (RFC 9700 section 4.12)
-	c.w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
-// redirectAllowed compares exactly, except that the port of a loopback literal
-// is free (RFC 8252 section 7.3). "localhost" gets no such freedom.
-func redirectAllowed(registered []string, got string) bool {
-	if got == "" {
-		return false
-	}
-	for _, want := range registered {
-		if want == got {
-			return true
-		}
-		w, err := url.Parse(want)
-		g, err2 := url.Parse(got)
-		if err != nil || err2 != nil || g.User != nil || g.Fragment != "" {
-			continue
-		}
-		ip := net.ParseIP(w.Hostname())
-		if w.Scheme == "http" && ip != nil && ip.IsLoopback() && g.Scheme == w.Scheme &&
-			g.Hostname() == w.Hostname() && g.EscapedPath() == w.EscapedPath() && g.RawQuery == w.RawQuery {
-			return true
-		}
-	}
-	return false
 }

@@ -36,10 +36,20 @@ func (p *IdP) showPage(c *call, id, client string, failed bool) {
 	p.state.Lock()
 	people := slices.Clone(p.people)
 	p.state.Unlock()
-	page := p.Page
-	if page == nil {
-		page = func(w io.Writer, data SignInPage) { plainPage().Execute(w, data) }
+	showSignIn(c, p.Page, SignInPage{Action: p.base() + "/sign-in", Request: id, Client: client, Choose: p.ChoosePerson, People: people, Failed: failed})
+}
+
+// showSignIn renders a sign-in page; render may be nil.
+func showSignIn(c *call, render func(io.Writer, SignInPage), data SignInPage) {
+	if render == nil {
+		render = func(w io.Writer, data SignInPage) { plainPage().Execute(w, data) }
 	}
+	pageHeaders(c)
+	render(c.w, data)
+}
+
+// pageHeaders sends the head of a page that must not be framed, kept or leaked.
+func pageHeaders(c *call) {
 	h := c.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
@@ -50,5 +60,4 @@ func (p *IdP) showPage(c *call, id, client string, failed bool) {
 	if c.entry.Status != 0 {
 		c.w.WriteHeader(c.entry.Status)
 	}
-	page(c.w, SignInPage{Action: p.base() + "/sign-in", Request: id, Client: client, Choose: p.ChoosePerson, People: people, Failed: failed})
 }
