@@ -2,15 +2,12 @@ package idjagtest
 
 import (
 	"context"
-	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // MetadataForm says at which of the places of MCP's discovery order a server
@@ -34,9 +31,10 @@ type AccessToken struct {
 	Revoked  bool
 }
 
-// AS is the authorization server of MCP servers: it redeems ID-JAGs for access
-// tokens and does nothing else. The zero value works; add clients, resources and
-// trusted issuers, then Start.
+// AS is the authorization server of MCP servers. By default it redeems ID-JAGs
+// for access tokens and does nothing else; fields switch on what a standard OAuth
+// 2.1 server does. The zero value works; add clients, resources and trusted
+// issuers, then Start.
 type AS struct {
 	Party
 	clients
@@ -47,8 +45,23 @@ type AS struct {
 
 	TokenLifetime   time.Duration // of access tokens; 0 means 15 minutes
 	JWT             bool          // issue RFC 9068 access tokens rather than opaque ones
-	RefreshTokens   bool          // return a refresh token, which JAG section 4.4.3 advises against
-	DefaultResource string        // for ID-JAGs without resource; "" refuses them
+	RefreshTokens   bool          // return a refresh token for an ID-JAG, which JAG section 4.4.3 advises against
+	DefaultResource string        // for requests and ID-JAGs without resource; "" refuses them
+	NoIDJAG         bool          // neither announce nor redeem ID-JAGs, as most servers
+
+	// Consent opens the authorization endpoint: people whom AddPerson knows sign
+	// in on a page, agree or decline on the next, and the client gets a code.
+	// PKCE S256, state, resource (in both requests, the same) and a registered
+	// redirect URI are required; the answer has iss (RFC 9207).
+	Consent       bool
+	OfflineAccess bool // list the scope offline_access and give refresh tokens to who asks for it
+	AlwaysRefresh bool // give refresh tokens unasked
+	NoRotation    bool // a refresh token stays good, and answers to it bring no new one
+
+	AutoApprove  bool                         // sign in and agree for whom login_hint names, or the first person, without pages
+	ChoosePerson bool                         // the sign-in page offers people to click on, without passwords
+	Page         func(io.Writer, SignInPage)  // renders the sign-in page; nil means a plain one
+	AgreePage    func(io.Writer, ConsentPage) // renders the consent page; nil means a plain one
 
 	state     sync.Mutex
 	key       *Key
@@ -56,6 +69,11 @@ type AS struct {
 	resources map[string][]string // scopes by resource
 	replayed  map[string]bool     // iss and jti of the ID-JAGs redeemed
 	tokens    map[string]*AccessToken
+	people    []Person
+	pending   map[string]*asking // authorization requests whose page is open
+	codes     map[string]*grantCode
+	refreshes map[string]*grantRefresh
+	consents  []*consent
 }
 
 // Start listens on loopback over plain HTTP.
@@ -105,6 +123,13 @@ func (a *AS) TrustIdP(p *IdP) {
 	a.Trust(p.Issuer, func(context.Context) ([]byte, error) { return p.JWKS(), nil })
 }
 
+// AddPerson lets somebody sign in here, for Consent.
+func (a *AS) AddPerson(who Person) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	a.people = append(a.people, who)
+}
+
 // AddResource makes the server responsible for a resource with these scopes.
 func (a *AS) AddResource(resource string, scopes ...string) {
 	a.state.Lock()
@@ -138,10 +163,25 @@ func (a *AS) RevokeTokens(subject string) {
 	}
 }
 
+// RevokeConsents takes back what a person agreed to, with all its tokens: refresh
+// tokens answer invalid_grant from now on. The person can agree again.
+func (a *AS) RevokeConsents(subject string) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	for _, s := range a.consents {
+		if s.person.Subject == subject {
+			s.end("the consent was taken back")
+		}
+	}
+}
+
 func (a *AS) base() string { return strings.TrimSuffix(a.Issuer, "/") }
 
-// TokenEndpoint is where ID-JAGs are redeemed.
+// TokenEndpoint is where ID-JAGs, codes and refresh tokens go.
 func (a *AS) TokenEndpoint() string { return a.base() + "/token" }
+
+// AuthorizationEndpoint is where the browser goes, with Consent.
+func (a *AS) AuthorizationEndpoint() string { return a.base() + "/authorize" }
 
 // MetadataURL is where the metadata is, by Metadata.
 func (a *AS) MetadataURL() string {
@@ -165,88 +205,37 @@ func (a *AS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	is := func(what string) func(url.Values) string { return func(url.Values) string { return what } }
+	kind, serve := a.endpoint(r.URL.Path)
+	if serve == nil {
+		kind, serve = is(Unknown), noSuchPath
+	}
+	a.answer(w, r, kind, serve)
+}
+
+// endpoint returns what answers at a path, and how its requests are named; nil
+// when there is nothing.
+func (a *AS) endpoint(path string) (kind func(url.Values) string, serve func(*call) *refusal) {
 	at := func(full string) bool {
 		u, err := url.Parse(full)
-		return err == nil && u.Path == r.URL.Path
+		return err == nil && u.Path == path
 	}
-	switch {
+	switch base := a.base(); {
 	case at(a.MetadataURL()):
-		a.answer(w, r, is(Metadata), a.metadata)
-	case at(a.base() + "/jwks"):
-		a.answer(w, r, is(JWKS), a.jwks)
+		return is(Metadata), a.metadata
+	case at(base + "/jwks"):
+		return is(JWKS), a.jwks
 	case at(a.TokenEndpoint()):
-		a.answer(w, r, grantKind, a.token)
-	case at(a.base() + "/revoke"):
-		a.answer(w, r, is(Revoke), a.revoke)
-	default:
-		a.answer(w, r, is(Unknown), noSuchPath)
+		return grantKind, a.token
+	case at(base + "/revoke"):
+		return is(Revoke), a.revoke
+	case a.Consent && at(a.AuthorizationEndpoint()):
+		return is(Authorize), a.authorize
+	case a.Consent && at(base+"/sign-in"):
+		return is(SignInForm), a.signIn
+	case a.Consent && at(base+"/consent"):
+		return is(ConsentForm), a.agree
 	}
+	return nil, nil
 }
 
-// metadata is RFC 8414 with the profile of JAG section 7.2. The methods listed
-// are those of the registered clients.
-func (a *AS) metadata(c *call) *refusal {
-	base := a.base()
-	return a.reply(c, map[string]any{
-		"issuer":                                 a.Issuer,
-		"token_endpoint":                         base + "/token",
-		"revocation_endpoint":                    base + "/revoke",
-		"jwks_uri":                               base + "/jwks",
-		"response_types_supported":               []string{},
-		"grant_types_supported":                  []string{GrantJWTBearer},
-		"authorization_grant_profiles_supported": []string{ProfileIDJAG},
-		"token_endpoint_auth_methods_supported":  a.methods(),
-		"token_endpoint_auth_signing_alg_values_supported": []string{ES256, RS256},
-	})
-}
-
-func (s *clients) methods() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []string{}
-	for _, c := range s.byID {
-		if !slices.Contains(list, c.method()) {
-			list = append(list, c.method())
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-func (a *AS) jwks(c *call) *refusal {
-	text, err := json.Marshal(jose.JSONWebKeySet{Keys: publicHalves([]*Key{a.key})})
-	if err != nil {
-		return refuse("server_error", "publish keys: %v", err)
-	}
-	var set map[string]any
-	if err := json.Unmarshal(text, &set); err != nil {
-		return refuse("server_error", "publish keys: %v", err)
-	}
-	return a.reply(c, set)
-}
-
-// revoke is RFC 7009.
-func (a *AS) revoke(c *call) *refusal {
-	if err := c.mustBeForm(); err != nil {
-		return err
-	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
-	if err != nil {
-		return err
-	}
-	value, err := c.need("token")
-	if err != nil {
-		return err
-	}
-	a.state.Lock()
-	defer a.state.Unlock()
-	if t := a.tokens[value]; t != nil {
-		if t.Client != client.ID {
-			return refuse("invalid_grant", "the token is another client's")
-		}
-		t.Revoked = true
-	}
-	c.w.WriteHeader(http.StatusOK)
-	return nil
-}
+func is(what string) func(url.Values) string { return func(url.Values) string { return what } }

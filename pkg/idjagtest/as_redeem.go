@@ -11,26 +11,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// token is the token endpoint of the authorization server: it redeems ID-JAGs
-// (RFC 7523 section 2.1, JAG section 4.4.1).
-func (a *AS) token(c *call) *refusal {
-	if err := c.mustBeForm(); err != nil {
-		return err
-	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
-	if err != nil {
-		return err
-	}
-	grant, err := c.need("grant_type")
-	if err != nil {
-		return err
-	}
-	if grant != GrantJWTBearer {
-		return refuse("unsupported_grant_type", "grant type %q is not the JWT bearer grant", grant)
-	}
-	if !client.mayUse(grant) {
-		return refuse("unauthorized_client", "client %q may not use grant type %q", client.ID, grant)
-	}
+// redeem spends an ID-JAG (RFC 7523 section 2.1, JAG section 4.4.1).
+func (a *AS) redeem(c *call, client Client) *refusal {
 	assertion, err := c.need("assertion")
 	if err != nil {
 		return err
@@ -63,7 +45,11 @@ func (a *AS) token(c *call) *refusal {
 	if again {
 		return refuse("invalid_grant", "assertion: its jti was redeemed before")
 	}
-	return a.issue(c, client, t, resource, scopes)
+	more := map[string]any{}
+	if a.RefreshTokens {
+		more["refresh_token"] = random()
+	}
+	return a.issue(c, AccessToken{Subject: t.text("sub"), Client: client.ID, Resource: resource, Scopes: scopes}, nil, more)
 }
 
 // checkGrant is everything that makes an ID-JAG acceptable apart from what it is
@@ -179,39 +165,4 @@ func (a *AS) scopes(c *call, t token, resource string) ([]string, *refusal) {
 		return nil, refuse("invalid_scope", "resource %q has none of the scopes %q", resource, granted)
 	}
 	return kept, nil
-}
-
-func (a *AS) issue(c *call, client Client, t token, resource string, scopes []string) *refusal {
-	life := a.TokenLifetime
-	if life == 0 {
-		life = 15 * time.Minute
-	}
-	now := a.Clock()
-	value := random() + random()
-	if a.JWT {
-		signed, err := a.key.Sign(map[string]any{"typ": "at+jwt"}, map[string]any{
-			"iss": a.Issuer, "sub": t.text("sub"), "aud": resource, "client_id": client.ID, "jti": random(),
-			"iat": now.Unix(), "exp": now.Add(life).Unix(), "scope": strings.Join(scopes, " "),
-		})
-		if err != nil {
-			return refuse("server_error", "%v", err)
-		}
-		value = signed
-	}
-	a.state.Lock()
-	if a.tokens == nil {
-		a.tokens = map[string]*AccessToken{}
-	}
-	a.tokens[value] = &AccessToken{Subject: t.text("sub"), Client: client.ID, Resource: resource, Scopes: scopes, Expires: now.Add(life)}
-	a.state.Unlock()
-	body := map[string]any{
-		"access_token": value,
-		"token_type":   "Bearer",
-		"expires_in":   int(life.Seconds()),
-		"scope":        strings.Join(scopes, " "),
-	}
-	if a.RefreshTokens {
-		body["refresh_token"] = random()
-	}
-	return a.reply(c, body)
 }

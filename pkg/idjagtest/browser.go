@@ -13,17 +13,19 @@ import (
 )
 
 // Browser is an HTTP client that plays the person in front of a browser: it
-// opens the authorization URL, fills the sign-in form if there is one, and
-// follows the redirect to the program that waits on loopback.
+// opens the authorization URL of an IdP or of an AS, fills the sign-in form if
+// there is one, agrees on the consent page if there is one, and follows the
+// redirect to the program that waits on loopback.
 type Browser struct {
 	HTTP     *http.Client // nil means http.DefaultClient; redirects are never followed by it
 	Name     string       // what is typed as the person, or clicked in choose mode
 	Password string
-	Deny     bool // press Cancel
+	Deny     bool // press Cancel on the first page
+	Decline  bool // sign in, but press Decline on the consent page
 }
 
 // SignIn goes the whole way, callback included, and returns the callback URL.
-// An error page of the IdP, which has no callback, is an error.
+// An error page, which has no callback, is an error.
 func (b Browser) SignIn(ctx context.Context, authorizeURL string) (callbackURL string, err error) {
 	callbackURL, err = b.Approve(ctx, authorizeURL)
 	if err != nil {
@@ -37,14 +39,14 @@ func (b Browser) SignIn(ctx context.Context, authorizeURL string) (callbackURL s
 	return callbackURL, nil
 }
 
-// Approve signs in and returns the callback URL without visiting it.
+// Approve signs in, agrees, and returns the callback URL without visiting it.
 func (b Browser) Approve(ctx context.Context, authorizeURL string) (callbackURL string, err error) {
 	resp, err := b.do(ctx, http.MethodGet, authorizeURL, nil)
 	if err != nil {
 		return "", fmt.Errorf("open sign-in page: %w", noURL(err))
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
+	for pages := 0; pages < 2 && resp.StatusCode == http.StatusOK; pages++ { // sign-in and consent
 		if resp, err = b.fill(ctx, resp); err != nil {
 			return "", err
 		}
@@ -52,12 +54,12 @@ func (b Browser) Approve(ctx context.Context, authorizeURL string) (callbackURL 
 	}
 	location, err := resp.Location()
 	if err != nil {
-		return "", fmt.Errorf("sign in: the identity provider answered %s without a redirect", resp.Status)
+		return "", fmt.Errorf("sign in: the server answered %s without a redirect", resp.Status)
 	}
 	return location.String(), nil
 }
 
-// fill posts the form on a sign-in page.
+// fill posts the form on a sign-in or consent page.
 func (b Browser) fill(ctx context.Context, page *http.Response) (*http.Response, error) {
 	text, err := io.ReadAll(io.LimitReader(page.Body, maxBody))
 	if err != nil {
@@ -73,9 +75,13 @@ func (b Browser) fill(ctx context.Context, page *http.Response) (*http.Response,
 		return nil, fmt.Errorf("read sign-in page: %w", err)
 	}
 	form := url.Values{"request": {html.UnescapeString(string(request[1]))}}
-	if b.Deny {
+	consent := regexp.MustCompile(`name="agree"`).Match(text)
+	switch {
+	case b.Deny, consent && b.Decline:
 		form.Set("deny", "1")
-	} else {
+	case consent:
+		form.Set("agree", "1")
+	default:
 		form.Set("person", b.Name)
 		if b.Password != "" {
 			form.Set("password", b.Password)

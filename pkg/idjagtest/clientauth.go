@@ -25,6 +25,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // Client is a registration at the IdP or at an authorization server.
 type Client struct {
 	ID     string
+	Name   string // client_name, which the AS's consent page shows
 	Method string // "" means AuthBasic
 	Secret string // for AuthBasic and AuthPost
 	Key    *Key   // for AuthPrivateKeyJWT; the server uses the public half only
@@ -33,7 +34,7 @@ type Client struct {
 	// the issuer and the token endpoint (RFC 7523 section 3).
 	AssertionAudience string
 	// RedirectURIs are compared exactly, except for the port of a loopback
-	// literal (RFC 8252 section 7.3). Only the IdP uses them.
+	// literal (RFC 8252 section 7.3).
 	RedirectURIs []string
 	// Grants lists the grant types the client may use; empty means all that the
 	// server has.

@@ -75,6 +75,18 @@ func New(tb TB, options ...func(*Company)) *Company {
 	return c
 }
 
+// Standard is an option of New for a company whose MCP server is outside
+// enterprise-managed authorization, as most are: its authorization server asks
+// people for their consent, lists offline_access and knows nothing of ID-JAGs.
+// The same Person signs in at it, Company.SignIn goes the whole way, and ASClient
+// is registered with the redirect URIs of IdPClient. Later options can
+// change any of it; NoIDJAG = false makes a server that does both.
+func Standard(c *Company) {
+	c.AS.Consent, c.AS.OfflineAccess = true, true
+	c.AS.NoIDJAG = true
+	c.ASClient.RedirectURIs = c.IdPClient.RedirectURIs
+}
+
 // wire makes the three know each other.
 func (c *Company) wire() {
 	fill := func(field *string, value string) {
@@ -92,6 +104,7 @@ func (c *Company) wire() {
 	c.IdP.AddClient(c.IdPClient)
 	c.IdP.AddConnection(c.Connection)
 	c.AS.AddClient(c.ASClient)
+	c.AS.AddPerson(c.Person)
 	c.AS.AddResource(c.MCP.Resource, "read", "write")
 	c.AS.TrustIdP(c.IdP)
 }
@@ -126,8 +139,8 @@ func (c *Company) Browser() Browser {
 	return b
 }
 
-// SignIn signs the person in at an authorization URL and visits the callback,
-// whose URL it returns.
+// SignIn signs the person in at an authorization URL, of the IdP or of the AS,
+// agrees if asked, and visits the callback, whose URL it returns.
 func (c *Company) SignIn(authorizeURL string) (callbackURL string, err error) {
 	return c.Browser().SignIn(context.Background(), authorizeURL)
 }

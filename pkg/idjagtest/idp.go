@@ -23,6 +23,9 @@ const (
 	ProfileIDJAG     = "urn:ietf:params:oauth:grant-profile:id-jag"
 
 	jwtTypeIDJAG = "oauth-id-jag+jwt"
+
+	grantCodeFlow   = "authorization_code"
+	grantRefreshing = "refresh_token"
 )
 
 // Person is somebody who can sign in at the IdP.
@@ -245,7 +248,6 @@ func (p *IdP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if u, err := url.Parse(p.base()); err == nil {
 		root = u.Path
 	}
-	is := func(what string) func(url.Values) string { return func(url.Values) string { return what } }
 	switch r.URL.Path {
 	case root + "/.well-known/openid-configuration":
 		p.answer(w, r, is(Metadata), p.metadata)
@@ -271,9 +273,9 @@ func noSuchPath(c *call) *refusal {
 // grantKind names a token request by its grant type.
 func grantKind(form url.Values) string {
 	switch form.Get("grant_type") {
-	case "authorization_code":
+	case grantCodeFlow:
 		return Code
-	case "refresh_token":
+	case grantRefreshing:
 		return Refresh
 	case GrantExchange:
 		return Exchange
@@ -294,7 +296,7 @@ func (p *IdP) metadata(c *call) *refusal {
 		"response_types_supported":                          []string{"code"},
 		"subject_types_supported":                           []string{"public"},
 		"scopes_supported":                                  []string{"openid", "email", "profile", "offline_access"},
-		"grant_types_supported":                             []string{"authorization_code", "refresh_token", GrantExchange},
+		"grant_types_supported":                             []string{grantCodeFlow, grantRefreshing, GrantExchange},
 		"id_token_signing_alg_values_supported":             []string{ES256, RS256},
 		"token_endpoint_auth_methods_supported":             []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone},
 		"token_endpoint_auth_signing_alg_values_supported":  []string{ES256, RS256},

@@ -96,7 +96,6 @@ func (m *MCPServer) MetadataURL() string {
 
 // ServeHTTP implements http.Handler.
 func (m *MCPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	is := func(what string) func(url.Values) string { return func(url.Values) string { return what } }
 	switch r.URL.Path {
 	case m.metadataPath():
 		m.answer(w, r, is(Metadata), m.metadata)

@@ -33,18 +33,19 @@ type Request struct {
 // Values of Request.What, which are also the names that Count, SetFault and
 // Quirk.On take.
 const (
-	Metadata   = "metadata" // the metadata document of whichever party
-	JWKS       = "jwks"
-	Authorize  = "authorize"
-	SignInForm = "sign-in"  // the filled sign-in form
-	Code       = "code"     // token endpoint: authorization_code
-	Refresh    = "refresh"  // token endpoint: refresh_token
-	Exchange   = "exchange" // token endpoint: token-exchange
-	Redeem     = "redeem"   // token endpoint: jwt-bearer
-	OtherGrant = "other-grant"
-	Revoke     = "revoke"
-	Call       = "call"    // a request to the MCP server itself
-	Unknown    = "unknown" // a path that the party does not have
+	Metadata    = "metadata" // the metadata document of whichever party
+	JWKS        = "jwks"
+	Authorize   = "authorize"
+	SignInForm  = "sign-in"  // the filled sign-in form
+	ConsentForm = "consent"  // the answer to an AS's consent page
+	Code        = "code"     // token endpoint: authorization_code
+	Refresh     = "refresh"  // token endpoint: refresh_token
+	Exchange    = "exchange" // token endpoint: token-exchange
+	Redeem      = "redeem"   // token endpoint: jwt-bearer
+	OtherGrant  = "other-grant"
+	Revoke      = "revoke"
+	Call        = "call"    // a request to the MCP server itself
+	Unknown     = "unknown" // a path that the party does not have
 )
 
 // Token matches every request to a token endpoint, whatever its grant.

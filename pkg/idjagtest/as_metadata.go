@@ -1,0 +1,87 @@
+package idjagtest
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// metadata is RFC 8414 with the profile of JAG section 7.2, and what the switched
+// on parts add. The authentication methods listed are those of the registered
+// clients.
+func (a *AS) metadata(c *call) *refusal {
+	base := a.base()
+	body := map[string]any{
+		"issuer":                                a.Issuer,
+		"token_endpoint":                        base + "/token",
+		"revocation_endpoint":                   base + "/revoke",
+		"jwks_uri":                              base + "/jwks",
+		"response_types_supported":              []string{},
+		"grant_types_supported":                 a.grants(),
+		"token_endpoint_auth_methods_supported": a.methods(),
+		"token_endpoint_auth_signing_alg_values_supported": []string{ES256, RS256},
+	}
+	if !a.NoIDJAG {
+		body["authorization_grant_profiles_supported"] = []string{ProfileIDJAG}
+	}
+	if a.Consent {
+		body["authorization_endpoint"] = a.AuthorizationEndpoint()
+		body["response_types_supported"] = []string{"code"}
+		body["scopes_supported"] = a.scopesSupported()
+		body["code_challenge_methods_supported"] = []string{"S256"}
+		body["authorization_response_iss_parameter_supported"] = true
+	}
+	return a.reply(c, body)
+}
+
+// grants lists the grant types this server has.
+func (a *AS) grants() []string {
+	list := []string{}
+	if !a.NoIDJAG {
+		list = append(list, GrantJWTBearer)
+	}
+	if a.Consent {
+		list = append(list, grantCodeFlow, grantRefreshing)
+	}
+	return list
+}
+
+func (a *AS) scopesSupported() []string {
+	a.state.Lock()
+	defer a.state.Unlock()
+	list := []string{}
+	for _, scopes := range a.resources {
+		list = append(list, scopes...)
+	}
+	if a.OfflineAccess {
+		list = append(list, "offline_access")
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (s *clients) methods() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []string{}
+	for _, c := range s.byID {
+		if !slices.Contains(list, c.method()) {
+			list = append(list, c.method())
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (a *AS) jwks(c *call) *refusal {
+	text, err := json.Marshal(jose.JSONWebKeySet{Keys: publicHalves([]*Key{a.key})})
+	if err != nil {
+		return refuse("server_error", "publish keys: %v", err)
+	}
+	var set map[string]any
+	if err := json.Unmarshal(text, &set); err != nil {
+		return refuse("server_error", "publish keys: %v", err)
+	}
+	return a.reply(c, set)
+}
