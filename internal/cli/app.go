@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/consent"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/token"
@@ -36,7 +37,8 @@ type app struct {
 	vault *vault.Vault
 
 	providers map[string]*identity.Provider // by name
-	warned    sync.Map                      // texts
+	consents  *consent.Keeper
+	warned    sync.Map // texts
 }
 
 // open reads the configuration. It is the first thing that every verb does.
@@ -182,6 +184,9 @@ func (a *app) finish(ctx context.Context) {
 	for _, p := range a.providers {
 		p.Settle(ctx)
 	}
+	if a.consents != nil {
+		a.consents.Settle(ctx)
+	}
 }
 
 // finishTime is the longest that a program waits at its end for renewals.
@@ -207,23 +212,32 @@ func (a *app) source(nameOrURL string) (*token.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.OAuth.NeedsIdP() {
-		return nil, &usageError{
-			text: fmt.Sprintf("the server %q is configured as not enterprise-managed, and mcpauth gives tokens for managed servers only", s.Name),
-			hint: "set mcpServers." + s.Name + ".oauth.enterpriseManaged to true in " + a.cfg.Path,
-		}
-	}
 	return a.sourceOf(s)
 }
 
 func (a *app) sourceOf(s config.Server) (*token.Source, error) {
-	p, err := a.provider(s.OAuth.IdP)
+	v, err := a.store()
 	if err != nil {
 		return nil, err
 	}
+	d, err := a.discovery()
+	if err != nil {
+		return nil, err
+	}
+	var p *identity.Provider
+	mode := s.OAuth.ModeOrDefault()
+	if mode == config.ModeEMA || mode == config.ModeAuto && len(a.cfg.IdPs()) > 0 {
+		if p, err = a.provider(s.OAuth.IdP); err != nil {
+			return nil, err
+		}
+	}
+	if a.consents == nil {
+		a.consents = &consent.Keeper{Net: a.net, State: a.state, Vault: v, Now: a.env.Now, Warn: a.warn}
+	}
 	a.trust(a.net, s)
 	return &token.Source{
-		Server: s, Provider: p, Net: a.net, Discover: p.Discover, State: a.state, Vault: a.vault, Now: a.env.Now, Warn: a.warn,
+		Server: s, Company: a.cfg.Client(), AllowFallback: a.cfg.AllowsFallback(), Provider: p, Consents: a.consents,
+		Net: a.net, Discover: d, State: a.state, Vault: v, Now: a.env.Now, Warn: a.warn,
 	}, nil
 }
 

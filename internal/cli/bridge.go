@@ -18,6 +18,8 @@ import (
 type bridgeOptions struct {
 	server string
 	noAuth bool
+
+	interactive bool
 }
 
 func newBridge(a *app) *cobra.Command {
@@ -37,6 +39,7 @@ Tokens are renewed while it runs. It ends when its standard input does.
 			return runBridge(cmd.Context(), a, o)
 		},
 	}
+	c.Flags().BoolVar(&o.interactive, "interactive", false, "open the browser when you have to sign in or to agree; without it the client is told what to type")
 	c.Flags().BoolVar(&o.noAuth, "no-auth", false, "for tests: forward to the server at this URL, which wants no token and gets none")
 	return c
 }
@@ -63,11 +66,7 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 		if err != nil {
 			return err
 		}
-		if !s.OAuth.NeedsIdP() {
-			_, err = a.source(o.server) // which says so
-			return err
-		}
-		tokens := &standing{first: a}
+		tokens := &standing{first: a, interactive: o.interactive}
 		defer tokens.finish(ctx)
 		b.Endpoint = s.URL
 		b.Token = func(ctx context.Context, ask token.Ask) (token.Token, error) { return tokens.get(ctx, s, ask) }

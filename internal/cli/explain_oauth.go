@@ -15,7 +15,7 @@ import (
 func (r *report) oauth(at *stage.Error, e *endpoint.Error) {
 	r.Code = wire.Clean(e.Code)
 	r.Says, r.SaysWho = e.Description, "the identity provider"
-	if at.Stage == stage.Redeem {
+	if at.Stage == stage.Redeem || at.Stage == stage.Consent {
 		r.SaysWho = "the authorization server"
 	}
 	switch {
@@ -29,6 +29,8 @@ func (r *report) oauth(at *stage.Error, e *endpoint.Error) {
 		}
 		r.Message = r.SaysWho + " is out of order or overloaded"
 		r.is(exitNetwork, r.Code, hint)
+	case at.Outside:
+		r.outside(at, e)
 	case r.stronger(e):
 	case at.Stage == stage.Redeem:
 		r.redeem(at, e)

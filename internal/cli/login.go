@@ -20,6 +20,7 @@ import (
 )
 
 type loginOptions struct {
+	server            string     // to agree to, instead of signing in
 	idp               config.IdP // of the flags
 	store             config.Store
 	redirectPort      int
@@ -34,7 +35,7 @@ type loginOptions struct {
 func newLogin(a *app) *cobra.Command {
 	var o loginOptions
 	c := &cobra.Command{
-		Use:   "login",
+		Use:   "login [SERVER]",
 		Short: "Sign in once, for all servers and all MCP clients",
 		Long: `Sign in at your company's identity provider, in the browser. The sign-in is kept
 in the keychain of this computer and serves every server and every MCP client.
@@ -43,11 +44,21 @@ The first time, say which identity provider it is; it is remembered:
 
   mcpauth login --issuer https://acme.okta.example --client-id 0oa1b2c3
 
+With a SERVER that your company does not manage, agree instead that mcpauth may use
+that one server in your name. Only this command asks for such a consent:
+
+  mcpauth login tracker
+
 On a machine without a keychain choose a sealed file, and a key to seal it with:
 
   mcpauth login --store file --store-key-file ~/.config/mcpauth/store.key`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:              takes("the name of a server, or nothing", 0, 1),
+		ValidArgsFunction: serverNames(a),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.server = args[0]
+				return agreeTo(cmd, a, o)
+			}
 			if cmd.Flags().Changed("redirect-port") {
 				a.flags.RedirectPort = &o.redirectPort
 			}
@@ -162,22 +173,27 @@ func signInOrImport(ctx context.Context, a *app, p *identity.Provider, o loginOp
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	return p.SignIn(ctx, func(ctx context.Context, address string) error {
-		if !o.noBrowser {
+	return p.SignIn(ctx, a.opener(o.noBrowser, "sign in at "+host(p.IdP.Issuer)))
+}
+
+// opener has a person do something in the browser, or says where to do it.
+func (a *app) opener(noBrowser bool, what string) func(context.Context, string) error {
+	return func(ctx context.Context, address string) error {
+		if !noBrowser {
 			if err := a.window(ctx); err != nil {
 				return err
 			}
 			err := a.env.Browse(ctx, address)
 			if err == nil {
-				a.say("sign in at %s in your browser; waiting", host(p.IdP.Issuer))
+				a.say("%s in your browser; waiting", what)
 				return nil
 			}
 			a.say("the browser could not be opened: %s", wire.Clean(err.Error()))
 		}
-		a.say("open this address in a browser on this computer to sign in:")
+		a.say("open this address in a browser on this computer to %s:", what)
 		fmt.Fprintf(a.env.Stderr, "\n  %s\n\n", address)
 		return nil
-	})
+	}
 }
 
 // settle decides where this sign-in is kept, and records it. A store that holds

@@ -60,7 +60,7 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) (err error) {
 	if err := a.open(); err != nil {
 		return err
 	}
-	servers, err := a.managedServers()
+	servers, err := a.allServers()
 	if err != nil {
 		return err
 	}
@@ -96,13 +96,9 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) (err error) {
 	return p.Serve(ctx, l)
 }
 
-// managedServers are those that mcpauth has tokens for.
-func (a *app) managedServers() (list []config.Server, _ error) {
-	for _, s := range a.cfg.Servers() {
-		if s.OAuth.NeedsIdP() {
-			list = append(list, s)
-		}
-	}
+// allServers are the configured ones, at least one.
+func (a *app) allServers() ([]config.Server, error) {
+	list := a.cfg.Servers()
 	if len(list) == 0 {
 		return nil, &usageError{text: "no server is configured", hint: "mcpauth server add NAME URL --client-id ID"}
 	}

@@ -141,16 +141,12 @@ func (a *app) difference(ch clients.Change) error {
 	return err
 }
 
-// serversFor finds the servers with these names or URLs; without names all that
-// are managed.
+// serversFor finds the servers with these names or URLs; without names all of them.
 func (a *app) serversFor(names []string) (list []clients.Server, err error) {
 	for _, name := range names {
 		s, err := a.cfg.Server(name)
 		if err != nil {
 			return nil, err
-		}
-		if !s.OAuth.NeedsIdP() {
-			return nil, &usageError{text: fmt.Sprintf("the server %q is configured as not enterprise-managed", s.Name), hint: "mcpauth server list"}
 		}
 		list = append(list, clients.Server{Name: s.Name, URL: s.URL})
 	}
@@ -158,9 +154,7 @@ func (a *app) serversFor(names []string) (list []clients.Server, err error) {
 		return list, nil
 	}
 	for _, s := range a.cfg.Servers() {
-		if s.OAuth.NeedsIdP() {
-			list = append(list, clients.Server{Name: s.Name, URL: s.URL})
-		}
+		list = append(list, clients.Server{Name: s.Name, URL: s.URL})
 	}
 	if len(list) == 0 {
 		return nil, &usageError{text: "no servers are configured", hint: "mcpauth server add NAME URL --client-id ID"}

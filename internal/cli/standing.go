@@ -14,6 +14,10 @@ import (
 type standing struct {
 	first *app // opened; gives the network, which outlives all that is built again
 
+	// interactive lets a person be asked in the browser, as who started the program
+	// wanted it.
+	interactive bool
+
 	mu        sync.Mutex
 	current   *app // nil: to be opened
 	sources   map[string]*token.Source
@@ -27,7 +31,14 @@ func (s *standing) get(ctx context.Context, server config.Server, ask token.Ask)
 		s.drop(ctx, from)
 		return token.Token{}, err
 	}
+	ask.Proves = true
 	t, err := src.Get(ctx, ask)
+	if s.interactive && err != nil {
+		var asked bool
+		if asked, err = from.askPerson(ctx, src, err); asked && err == nil {
+			t, err = src.Get(ctx, ask)
+		}
+	}
 	if err != nil && ctx.Err() == nil {
 		s.drop(ctx, from)
 	}

@@ -31,7 +31,7 @@ func warm(ctx context.Context, a *app, names []string, ask token.Ask) error {
 		return err
 	}
 	if len(names) == 0 {
-		servers, err := a.managedServers()
+		servers, err := a.allServers()
 		if err != nil {
 			return err
 		}

@@ -129,6 +129,13 @@ func (c *Config) IdPs() []IdP {
 // chose: then what login recorded counts.
 func (c *Config) Store() Store { return c.file.Store }
 
+// Client returns who mcpauth is where nobody registered it beforehand.
+func (c *Config) Client() Client { return c.file.Client }
+
+// AllowsFallback reports whether the organisation lets servers with mode auto be used
+// with a person's own consent.
+func (c *Config) AllowsFallback() bool { return c.file.Managed.AllowFallback }
+
 // CAFile returns the file of further certificate authorities, or "".
 func (c *Config) CAFile() string { return c.file.CAFile }
 

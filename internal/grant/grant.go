@@ -13,6 +13,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -26,6 +27,10 @@ type Target struct {
 	ExpectAudience string // empty means the AS issuer
 	OmitResource   bool
 	RequireScopes  []string
+
+	Prover *dpop.Prover // shows the key that the token will be bound to; nil: none
+	// RequireBound takes no ID-JAG that is not bound to that key.
+	RequireBound bool
 }
 
 // Limits of waiting for an identity provider that asks to come back later.
@@ -82,6 +87,9 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 	}
 	if t.OmitResource {
 		r.Resource = ""
+	}
+	if t.Prover != nil && (t.RequireBound || p.Binds(ctx)) {
+		r.Prover, r.RequireBound = t.Prover, t.RequireBound
 	}
 	for try := 1; ; try++ {
 		g, err := idjag.Exchange(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client(), r)

@@ -20,6 +20,7 @@ const (
 	IdPMetadata      Stage = "idp_meta"
 	Exchange         Stage = "exchange"
 	Redeem           Stage = "redeem"
+	Consent          Stage = "consent" // of the person, outside enterprise-managed authorization
 )
 
 // Parties are the names that a message about a failure needs. None is secret.
@@ -32,6 +33,7 @@ type Parties struct {
 	ASClientID       string
 	Scopes           []string
 	AccessRequestURL string
+	Outside          bool // enterprise-managed authorization
 }
 
 // Error is an error with its stage.
@@ -49,6 +51,7 @@ var words = map[Stage]string{
 	Login: "sign in", Renewal: "renew the sign-in",
 	ResourceMetadata: "look up the server", ServerMetadata: "look up the authorization server", IdPMetadata: "look up the identity provider",
 	Exchange: "ask the identity provider for access", Redeem: "ask the authorization server for a token",
+	Consent: "ask for your consent",
 }
 
 // At marks err with a stage, unless a deeper layer did already. It keeps nil nil.

@@ -8,18 +8,23 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/grant"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
 	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 )
 
 // Chain is everything between a server's URL and its token.
 type Chain struct {
+	Mode    string // config.ModeEMA and so on
+	ModeWhy string // for people
+
 	Place  Place
 	Target grant.Target
 	AS     discover.ServerMetadata
@@ -27,14 +32,38 @@ type Chain struct {
 	Token  Token
 }
 
-// Acquire gets a new token and does not touch the cache of tokens.
+// Acquire gets a new token and does not touch the cache of tokens. There is one way
+// for each mode, and none is tried in place of another.
+func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
+	record, _ := s.State.Read()
+	mode, why, err := s.decide(ctx, record)
+	if err != nil {
+		return Chain{}, err
+	}
+	if _, err := s.holder(mode, record); err != nil {
+		return Chain{Mode: mode, ModeWhy: why}, err
+	}
+	var c Chain
+	switch mode {
+	case config.ModeOAuth:
+		c, err = s.consented(ctx, a)
+	case config.ModeClientCredentials, config.ModeWorkload:
+		c, err = s.alone(ctx, mode, a)
+	default:
+		c, err = s.managed(ctx, a)
+	}
+	c.Mode, c.ModeWhy = mode, why
+	return c, err
+}
+
+// managed gets a token by an ID-JAG.
 //
 // What does not depend on one another is asked for at the same time. The
 // authorization server's metadata is read beside the exchange: the issuer that
 // the resource names is the audience either way, and nothing is redeemed before
 // that issuer's own metadata confirms it (attack S1).
-func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
-	c, client, err := s.grant(ctx, a)
+func (s *Source) managed(ctx context.Context, a Ask) (Chain, error) {
+	c, client, err := s.grant(ctx, a, s.prover)
 	if err != nil {
 		return c, s.betterReason(ctx, c, err)
 	}
@@ -42,6 +71,7 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	r := idjag.RedeemRequest{
 		Endpoint: c.AS.TokenEndpoint, Client: client, Grant: c.Grant,
 		Resource: c.Target.Resource, Scopes: c.Grant.Scopes, Now: s.Now,
+		Prover: c.Target.Prover, RequireBound: c.Target.Prover != nil,
 	}
 	if !s.Server.OAuth.SendsResource() {
 		r.Resource = ""
@@ -54,17 +84,13 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	if err != nil {
 		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
 	}
-	c.Token = Token{
-		AccessToken: t.AccessToken, Type: t.Type, Expires: t.Expires, Scopes: t.Scopes,
-		Server: s.Server.Name, Resource: c.Target.Resource, AS: c.Target.AS,
-		Warnings: slices.Concat(c.Grant.Warnings, t.Warnings, reduced("the identity provider", c.Grant.Reduced), reduced("the authorization server", t.Reduced)),
-	}
+	c.Token = s.tokenOf(c, t)
+	c.Token.Warnings = slices.Concat(c.Grant.Warnings, reduced("the identity provider", c.Grant.Reduced), c.Token.Warnings)
 	if len(t.Scopes) == 0 {
 		c.Token.Scopes = c.Grant.Scopes
 	}
-	if required := s.Server.OAuth.RequireScopes; lacks(c.Token.Scopes, required) {
-		err := &idjag.CheckError{Rule: "A5", What: "the scopes granted", Got: joined(c.Token.Scopes), Want: joined(required)}
-		return c, stage.At(stage.Redeem, c.Target.Parties, err)
+	if err := s.enough(c); err != nil {
+		return c, err
 	}
 	if c.AS.TokenEndpointForeign { // attack S1: exact metadata, and yet worth a word
 		c.Token.Warnings = append(c.Token.Warnings, fmt.Sprintf("the authorization server %s has its token endpoint elsewhere: %s",
@@ -73,13 +99,50 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	return c, nil
 }
 
-// Grant gets an ID-JAG for programs that redeem it themselves.
+// tokenOf is the token that a token endpoint answered with.
+func (s *Source) tokenOf(c Chain, t endpoint.Token) Token {
+	return Token{
+		AccessToken: t.AccessToken, Type: t.Type, Expires: t.Expires, Scopes: t.Scopes,
+		Server: s.Server.Name, Resource: c.Target.Resource, AS: c.Target.AS,
+		Warnings: slices.Concat(t.Warnings, reduced("the authorization server", t.Reduced)),
+	}
+}
+
+// enough refuses a token without the scopes that the configuration requires.
+func (s *Source) enough(c Chain) error {
+	if required := s.Server.OAuth.RequireScopes; lacks(c.Token.Scopes, required) {
+		err := &idjag.CheckError{Rule: "A5", What: "the scopes granted", Got: joined(c.Token.Scopes), Want: joined(required)}
+		return stage.At(stage.Redeem, c.Target.Parties, err)
+	}
+	return nil
+}
+
+// Grant gets an ID-JAG for programs that redeem it themselves. It is not bound to
+// a key: theirs is not known here.
 func (s *Source) Grant(ctx context.Context, a Ask) (Chain, error) {
-	c, _, err := s.grant(ctx, a)
+	record, _ := s.State.Read()
+	mode, _, err := s.decide(ctx, record)
+	if err == nil && mode != config.ModeEMA {
+		err = &NoIDJAG{s.Server.Name, mode}
+	}
+	if err == nil {
+		_, err = s.holder(mode, record)
+	}
+	if err != nil {
+		return Chain{}, err
+	}
+	c, _, err := s.grant(ctx, a, func(context.Context, Place, Ask) (*dpop.Prover, error) { return nil, nil })
 	return c, err
 }
 
-func (s *Source) grant(ctx context.Context, a Ask) (Chain, clientauth.Client, error) {
+// NoIDJAG says that ID-JAGs have no part in how this server's tokens are had.
+type NoIDJAG struct{ Server, Mode string }
+
+func (e *NoIDJAG) Error() string {
+	return fmt.Sprintf("the server %q is not enterprise-managed: its mode is %s", e.Server, e.Mode)
+}
+
+func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, Place, Ask) (*dpop.Prover, error)) (Chain, clientauth.Client, error) {
 	var c Chain
 	var client clientauth.Client
 	// One goes to the server and on to its authorization server, the other to the
@@ -87,8 +150,14 @@ func (s *Source) grant(ctx context.Context, a Ask) (Chain, clientauth.Client, er
 	both, bctx := errgroup.WithContext(ctx)
 	located := make(chan struct{})
 	both.Go(func() (err error) {
+		var target grant.Target
 		if c.Place, err = s.locate(bctx, a.Fresh); err == nil {
-			c.Target = s.target(c.Place, a)
+			target = s.target(c.Place, a)
+			target.Prover, err = prover(bctx, c.Place, a)
+			target.RequireBound = target.Prover != nil && s.Server.OAuth.DPoPOrDefault() == "required"
+		}
+		if err == nil {
+			c.Target = target
 		}
 		close(located)
 		if err != nil {
@@ -133,18 +202,34 @@ func (s *Source) target(p Place, a Ask) grant.Target {
 }
 
 // server finds the authorization server's token endpoint and gets our client
-// ready for it. Its secret may then go there, and only there.
+// ready for it.
 func (s *Source) server(ctx context.Context, t grant.Target) (discover.ServerMetadata, clientauth.Client, error) {
-	as := discover.ServerMetadata{Issuer: t.AS, TokenEndpoint: s.Server.OAuth.TokenEndpoint}
+	as := s.configured(t)
 	if as.TokenEndpoint == "" {
 		var err error
-		if as, err = s.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.Server.URL), t.AS); err != nil {
-			return as, clientauth.Client{}, stage.At(stage.ServerMetadata, t.Parties, err)
+		if as, err = s.metadata(ctx, t.AS); err != nil {
+			return as, clientauth.Client{}, err
 		}
 	}
-	client, err := identity.ClientFrom(ctx, s.Vault, s.Server.OAuth.ClientAuth, s.Server.OAuth.ASClientID, t.AS)
+	client, err := s.client(ctx, t, as)
+	return as, client, err
+}
+
+// configured is what is known of an authorization server from the configuration.
+func (s *Source) configured(t grant.Target) discover.ServerMetadata {
+	return discover.ServerMetadata{Issuer: t.AS, TokenEndpoint: s.Server.OAuth.TokenEndpoint}
+}
+
+// client gets our registration ready for the authorization server. Its secret may
+// then go to the token endpoint, and only there.
+func (s *Source) client(ctx context.Context, t grant.Target, as discover.ServerMetadata) (clientauth.Client, error) {
+	auth := s.Server.OAuth.ClientAuth
+	if s.Server.OAuth.ASClientID == "" {
+		auth = s.Company.ClientAuth
+	}
+	client, err := identity.ClientFrom(ctx, s.Vault, auth, s.clientID(), t.AS)
 	if err != nil {
-		return as, client, err
+		return client, err
 	}
 	var supported []string
 	if as.TokenEndpointAuthMethodsStated {
@@ -152,10 +237,10 @@ func (s *Source) server(ctx context.Context, t grant.Target) (discover.ServerMet
 	}
 	client.Now = s.Now
 	if client.Method, err = client.Choose(supported); err != nil {
-		return as, client, stage.At(stage.ServerMetadata, t.Parties, err)
+		return client, stage.At(stage.ServerMetadata, t.Parties, err)
 	}
 	identity.PermitClient(s.Net, client, as.TokenEndpoint)
-	return as, client, nil
+	return client, nil
 }
 
 // betterReason looks again at the server's own word when a refusal could come

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -15,7 +16,7 @@ import (
 // key is what makes two requests for a token the same one. It has the subject, so
 // that nobody is served a token of who was signed in before (attack S31).
 type key struct {
-	IdP, Subject, Resource, AS, Client, Scopes string
+	Mode, IdP, Subject, Resource, AS, Client, Scopes string
 }
 
 // name is that of the sealed file. Reading compares the key inside as well.
@@ -47,24 +48,25 @@ type sealed struct {
 	Scopes      []string  `json:"scopes,omitempty"`
 }
 
-// lookup finds the token in the cache without asking anybody: the resource and
-// the authorization server are known from the configuration or from last time.
-func (s *Source) lookup(ctx context.Context, record state.File, id state.Identity, a Ask) (key, entry, bool) {
+// key is that of the token that is asked for, as far as it is known without asking
+// anybody: resource and authorization server come from the configuration or from
+// last time. A person agrees to a set of scopes, and has one token for all of them.
+func (s *Source) key(record state.File, h holder, mode string, a Ask) key {
+	o, known := s.Server.OAuth, record.Servers[s.Server.URL]
 	k := key{
-		IdP: id.Issuer, Subject: id.Subject, Resource: s.Server.OAuth.Resource, AS: s.Server.OAuth.Issuer,
-		Client: s.Server.OAuth.ASClientID, Scopes: joined(s.scopes(a)),
+		Mode: mode, IdP: h.issuer, Subject: h.subject, Client: or(h.client, s.clientID()),
+		Resource: or(o.Resource, known.Resource), AS: or(o.Issuer, known.Issuer),
 	}
-	if k.Resource == "" || k.AS == "" {
-		known := record.Servers[s.Server.URL]
-		if k.AS == "" {
-			k.AS = known.Issuer
-		}
-		if k.Resource == "" {
-			k.Resource = known.Resource
-		}
+	if mode != config.ModeOAuth {
+		k.Scopes = joined(s.scopes(a))
 	}
+	return k
+}
+
+// lookup finds the token in the cache without asking anybody.
+func (s *Source) lookup(ctx context.Context, k key) (entry, bool) {
 	if k.Resource == "" || k.AS == "" {
-		return k, entry{}, false
+		return entry{}, false
 	}
 	name := k.name()
 	plain, err := s.Vault.Open(ctx, name)
@@ -72,13 +74,13 @@ func (s *Source) lookup(ctx context.Context, record state.File, id state.Identit
 		if !errors.Is(err, vault.ErrNotFound) {
 			s.warn("the token cache cannot be read: %v", err)
 		}
-		return k, entry{}, false
+		return entry{}, false
 	}
 	var c sealed
 	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
-		return k, entry{}, false
+		return entry{}, false
 	}
-	return k, entry{name: name, obtained: c.Obtained, Token: Token{
+	return entry{name: name, obtained: c.Obtained, Token: Token{
 		AccessToken: secret.New(c.AccessToken), Type: c.Type, Expires: c.Expires, Scopes: c.Scopes,
 		Server: s.Server.Name, Resource: c.Key.Resource, AS: c.Key.AS, Cached: true,
 	}}, true
@@ -87,13 +89,16 @@ func (s *Source) lookup(ctx context.Context, record state.File, id state.Identit
 // store keeps a token. A token that was obtained but cannot be kept is handed out
 // all the same. The record goes first, since what it does not name would outlive
 // the sign-out.
-func (s *Source) store(ctx context.Context, k key, t Token) {
+func (s *Source) store(ctx context.Context, k key, c Chain) {
+	t := c.Token
 	plain, err := json.Marshal(sealed{
 		Key: k, AccessToken: t.AccessToken.Reveal(), Type: t.Type, Obtained: s.now(), Expires: t.Expires, Scopes: t.Scopes,
 	})
 	if err == nil {
 		err = s.update(ctx, func(r *state.Server) {
 			r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
+			r.Mode, r.ModeWhy, r.DPoP = c.Mode, c.ModeWhy, t.Type == "DPoP"
+			r.Managed = r.Managed || c.Mode == config.ModeEMA
 			if !slices.Contains(r.Sealed, k.name()) {
 				r.Sealed = append(r.Sealed, k.name())
 			}
@@ -140,6 +145,14 @@ func Drop(ctx context.Context, d *state.Dir, v *vault.Vault, serverURL string) e
 
 // lacks reports whether a token was had without a scope that the configuration
 // has come to require.
-func lacks(have, required []string) bool {
-	return slices.ContainsFunc(required, func(s string) bool { return !slices.Contains(have, s) })
+func lacks(have, required []string) bool { return lacking(have, required) != nil }
+
+// lacking returns what of want is not in have.
+func lacking(have, want []string) (missing []string) {
+	for _, s := range want {
+		if !slices.Contains(have, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
@@ -18,7 +19,7 @@ import (
 // S31: every member of the key makes another file, also when its text could be
 // read as another member's.
 func TestKeyNames(t *testing.T) {
-	base := key{IdP: "https://idp.example", Subject: "alice", Resource: "https://mcp.example/mcp", AS: "https://as.example", Client: "cli", Scopes: "read write"}
+	base := key{Mode: "ema", IdP: "https://idp.example", Subject: "alice", Resource: "https://mcp.example/mcp", AS: "https://as.example", Client: "cli", Scopes: "read write"}
 	seen := map[string]string{base.name(): "base"}
 	note := func(what string, k key) {
 		if was, ok := seen[k.name()]; ok {
@@ -36,13 +37,18 @@ func TestKeyNames(t *testing.T) {
 		reflect.ValueOf(&empty).Elem().Field(i).SetString("")
 		note("no "+field, empty)
 	}
-	note("moved text", key{IdP: base.IdP + `","Subject":"alice`, Resource: base.Resource, AS: base.AS, Client: base.Client, Scopes: base.Scopes})
-	if base.name() != (key{base.IdP, base.Subject, base.Resource, base.AS, base.Client, base.Scopes}).name() {
+	note("moved text", key{Mode: base.Mode, IdP: base.IdP + `","Subject":"alice`, Resource: base.Resource, AS: base.AS, Client: base.Client, Scopes: base.Scopes})
+	if base.name() != (key{base.Mode, base.IdP, base.Subject, base.Resource, base.AS, base.Client, base.Scopes}).name() {
 		t.Error("one key has two names")
 	}
 	if strings.Contains(base.name(), "alice") {
 		t.Error("the name of the file tells who it is about")
 	}
+}
+
+func keyOf(s *Source, id state.Identity, a Ask) key {
+	f, _ := s.State.Read()
+	return s.key(f, holder{issuer: id.Issuer, subject: id.Subject, since: id.SignedIn}, config.ModeEMA, a)
 }
 
 // The same through the cache: what was stored under one key is not found by another.
@@ -51,8 +57,7 @@ func TestLookupComparesTheKey(t *testing.T) {
 	s := l.source(t)
 	l.mustGet(t, s, Ask{})
 	hit := func(s *Source, id state.Identity, a Ask) bool {
-		f, _ := s.State.Read()
-		_, _, ok := s.lookup(t.Context(), f, id, a)
+		_, ok := s.lookup(t.Context(), keyOf(s, id, a))
 		return ok
 	}
 	id, err := s.Provider.Known()
@@ -79,8 +84,7 @@ func TestLookupComparesTheKey(t *testing.T) {
 		t.Error("the token is gone")
 	}
 	// What is sealed under the right name for somebody else is not believed.
-	f, _ := s.State.Read()
-	k, _, _ := s.lookup(t.Context(), f, id, Ask{})
+	k := keyOf(s, id, Ask{})
 	plain, err := s.Vault.Open(t.Context(), k.name())
 	if err != nil {
 		t.Fatal(err)

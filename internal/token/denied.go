@@ -26,14 +26,14 @@ func (e *Remembered) Unwrap() error { return e.Err }
 // denied returns the refusal of the last minute, if the same question would be
 // asked again: of the same sign-in, and with what is configured. A server can have
 // a program ask for scopes that nobody gets, and that must deny nothing else.
-func (s *Source) denied(record state.File, id state.Identity, asked key, a Ask) error {
+func (s *Source) denied(record state.File, h holder, asked key, a Ask) error {
 	r := record.Servers[s.Server.URL]
 	last := r.LastError
 	if last == nil || r.LastAsked != asked.name() || a.Fresh || a.Scopes != nil || last.Stage != string(stage.Exchange) ||
 		!slices.Contains([]string{"access_denied", "invalid_target"}, last.Code) {
 		return nil
 	}
-	if age := s.now().Sub(last.When); age < 0 || age >= memory || !id.SignedIn.Before(last.When) {
+	if age := s.now().Sub(last.When); age < 0 || age >= memory || !h.since.Before(last.When) {
 		return nil
 	}
 	p := s.parties()

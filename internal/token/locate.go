@@ -22,6 +22,8 @@ type Place struct {
 	Scopes   []string
 	Name     string // what the server calls itself, not cleaned
 
+	DPoPRequired bool // tokens must be bound to a key
+
 	// Remembered is true when the server itself was not asked just now.
 	Remembered bool
 }
@@ -56,9 +58,24 @@ func (s *Source) Locate(ctx context.Context, fresh bool) (Place, error) { return
 func (s *Source) locate(ctx context.Context, fresh bool) (Place, error) {
 	o := s.Server.OAuth
 	if o.Resource != "" && o.Issuer != "" {
-		return Place{Resource: o.Resource, AS: o.Issuer}, nil
+		return Place{Resource: o.Resource, AS: o.Issuer, DPoPRequired: s.record().DPoP}, nil
 	}
-	res, heard, err := s.resource(ctx, fresh)
+	return s.find(ctx, fresh, false)
+}
+
+// challenged is locate by way of the server's challenge, whose scopes are those
+// that the person should be asked about (MCP 2026-07-28, Scope Selection Strategy).
+func (s *Source) challenged(ctx context.Context, _ bool) (Place, error) {
+	return s.find(ctx, true, true)
+}
+
+func (s *Source) find(ctx context.Context, fresh, challenge bool) (Place, error) {
+	o := s.Server.OAuth
+	if o.LegacyDiscovery {
+		as, err := s.metadata(ctx, "")
+		return Place{Resource: s.Server.URL, AS: as.Issuer}, err
+	}
+	res, heard, err := s.resource(ctx, fresh, challenge)
 	var none *discover.NotFound
 	switch {
 	case errors.As(err, &none) && o.Issuer != "":
@@ -68,6 +85,7 @@ func (s *Source) locate(ctx context.Context, fresh bool) (Place, error) {
 		return Place{}, stage.At(stage.ResourceMetadata, s.parties(), err)
 	}
 	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: wanted(res), Remembered: !heard}
+	p.DPoPRequired = res.DPoPRequired || res.DPoPChallenge || s.record().DPoP
 	if o.Resource != "" {
 		p.Resource, p.Match = o.Resource, ""
 	}
@@ -88,8 +106,9 @@ func (s *Source) locate(ctx context.Context, fresh bool) (Place, error) {
 
 // resource asks for the server's metadata. heard is whether it came from the
 // server, not from the cache.
-func (s *Source) resource(ctx context.Context, fresh bool) (res discover.Resource, heard bool, err error) {
+func (s *Source) resource(ctx context.Context, fresh, challenge bool) (res discover.Resource, heard bool, err error) {
 	d := *s.Discover
+	d.ChallengeFirst = challenge
 	watch := &watched{Cache: d.Cache, blind: fresh}
 	d.Cache = watch
 	res, err = d.Resource(wire.OnBehalfOf(ctx, s.Server.URL), s.Server.URL)
@@ -173,7 +192,10 @@ func (s *Source) Trust(ctx context.Context, p Place) error {
 
 // Look finds the server's place as if it had never been seen.
 func (s *Source) Look(ctx context.Context) (Place, error) {
-	res, _, err := s.resource(ctx, true)
+	if s.Server.OAuth.LegacyDiscovery {
+		return s.find(ctx, true, false)
+	}
+	res, _, err := s.resource(ctx, true, false)
 	if err != nil {
 		return Place{}, stage.At(stage.ResourceMetadata, s.parties(), err)
 	}

@@ -1,6 +1,8 @@
 // Package token gives the access token for one MCP server: from the cache, or by
 // finding the server's authorization server, having the identity provider issue
-// an ID-JAG for it, and redeeming that.
+// an ID-JAG for it, and redeeming that. For servers outside enterprise-managed
+// authorization it renews what a person agreed to, or shows the client's own
+// credentials; never in place of a way that was refused.
 //
 // Of all processes that ask for one token at a time one works and the others take
 // what it got. What becomes of a token is the business of package deliver.
@@ -12,15 +14,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/consent"
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -29,12 +34,14 @@ import (
 // Token is an access token and what is known about it.
 type Token struct {
 	AccessToken secret.Text
-	Type        string // "Bearer"
+	Type        string // "Bearer" or "DPoP"
 	Expires     time.Time
 	Scopes      []string
 	Server      string // configured name
 	Resource    string
 	AS          string // issuer
+
+	Prover *dpop.Prover // shows the key that a DPoP token is bound to; nil for Bearer
 
 	Cached   bool
 	Warnings []string
@@ -43,13 +50,22 @@ type Token struct {
 // Source gives tokens for one server. It is safe for concurrent use.
 type Source struct {
 	Server   config.Server
-	Provider *identity.Provider
+	Company  config.Client      // who we are where nobody knows us
+	Provider *identity.Provider // nil: there is none
+	Consents *consent.Keeper
 	Net      *wire.Net
 	Discover *discover.Client
 	State    *state.Dir
 	Vault    *vault.Vault
 	Now      func() time.Time  // nil means time.Now
 	Warn     func(text string) // nil drops warnings
+
+	// AllowFallback is whether a server with mode auto may be used with the person's
+	// own consent.
+	AllowFallback bool
+
+	proving sync.Mutex
+	proves  *dpop.Prover
 }
 
 // Ask says which token is good enough.
@@ -57,6 +73,10 @@ type Ask struct {
 	Scopes []string      // in place of the configured ones
 	MinTTL time.Duration // that the token must still be good for
 	Fresh  bool          // not from the cache
+
+	// Proves is set by who can show a key with each request. Without it a token that
+	// is bound to one is a *Bound error.
+	Proves bool
 
 	// Refused is a token that the server did not accept. Any other one will do:
 	// another process may have brought it already.
@@ -66,13 +86,20 @@ type Ask struct {
 // Get returns a token. While the identity provider or the authorization server
 // is out of order, a cached token is good until it really expires.
 func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
-	record, _ := s.State.Read()
-	id, err := s.Provider.KnownIn(record)
+	t, err := s.get(ctx, a)
 	if err != nil {
 		return Token{}, err
 	}
+	return s.proven(ctx, t, a)
+}
+
+func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
+	record, _ := s.State.Read()
 	asked := s.now()
-	_, cached, ok := s.lookup(ctx, record, id, a)
+	_, _, cached, ok, err := s.look(ctx, record, a)
+	if err != nil {
+		return Token{}, err
+	}
 	if ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
@@ -90,14 +117,14 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	// Again: the one who held the lock may have brought it, and somebody else may
 	// have signed in (attack S31).
 	record, _ = s.State.Read()
-	if id, err = s.Provider.KnownIn(record); err != nil {
+	h, key, cached, ok, err := s.look(ctx, record, a)
+	if err != nil {
 		return Token{}, err
 	}
-	key, cached, ok := s.lookup(ctx, record, id, a)
 	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
-	if err := s.denied(record, id, key, a); err != nil {
+	if err := s.denied(record, h, key, a); err != nil {
 		return Token{}, err
 	}
 	chain, err := s.Acquire(ctx, a)
@@ -107,18 +134,36 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 	}
 	// Not after a sign-out, which has to find everything there is, nor under the
 	// name of a person who was signed in before.
-	if now, err := s.Provider.Known(); err == nil && sameSignIn(now, id) {
-		s.store(ctx, key.at(chain), chain.Token)
+	record, _ = s.State.Read()
+	now, err := s.holder(chain.Mode, record)
+	if key.Mode == "" { // it was not decided when this began
+		h, key = now, s.key(record, now, chain.Mode, a)
+	}
+	if err == nil && now.equal(h) {
+		s.store(ctx, key.at(chain), chain)
 	}
 	return chain.Token, nil
 }
 
+// look finds whose token is asked for, and the one in the cache.
+func (s *Source) look(ctx context.Context, record state.File, a Ask) (h holder, k key, e entry, ok bool, err error) {
+	mode, err := s.mode(record)
+	if err == nil {
+		h, err = s.holder(mode, record)
+	}
+	if err != nil || mode == "" {
+		return h, k, e, false, err
+	}
+	k = s.key(record, h, mode, a)
+	e, ok = s.lookup(ctx, k)
+	if missing := lacking(e.Scopes, a.Scopes); ok && mode == config.ModeOAuth && missing != nil {
+		return h, k, e, false, &consent.Needed{Server: s.Server.Name, Scopes: a.Scopes, Why: "you have not agreed to the scope " + joined(missing) + " yet"}
+	}
+	return h, k, e, ok, nil
+}
+
 // lockName is that of the lock under which a server's tokens are had and dropped.
 func lockName(serverURL string) string { return "token for " + serverURL }
-
-func sameSignIn(a, b state.Identity) bool {
-	return a.Issuer == b.Issuer && a.Subject == b.Subject && a.SignedIn.Equal(b.SignedIn)
-}
 
 // brought reports whether a token came while its caller waited. A newer one cannot
 // be had: if it does not last as long as was asked for, none does.
@@ -203,9 +248,16 @@ func (s *Source) scopes(a Ask) []string {
 	return slices.Compact(list)
 }
 
+// clientID is who we are at the authorization server: whom it knows us as, or the
+// URL of our metadata document (EMA section 5).
+func (s *Source) clientID() string { return or(s.Server.OAuth.ASClientID, s.Company.MetadataURL) }
+
 func (s *Source) parties() stage.Parties {
-	p := s.Provider.Parties()
-	p.Server, p.ASClientID = s.Server.Name, s.Server.OAuth.ASClientID
+	var p stage.Parties
+	if s.Provider != nil {
+		p = s.Provider.Parties()
+	}
+	p.Server, p.ASClientID = s.Server.Name, s.clientID()
 	p.AccessRequestURL = s.Server.OAuth.AccessRequestURL
 	p.Resource, p.AS = s.Server.OAuth.Resource, s.Server.OAuth.Issuer
 	return p

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/consent"
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/wire"
+)
+
+// personTime is how long a program that may ask a person waits for one.
+const personTime = 5 * time.Minute
+
+// agreeTo is "mcpauth login SERVER".
+func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
+	ctx := cmd.Context()
+	var foreign string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "scope", "no-browser", "redirect-port", "timeout", "store", "store-key-file", "store-passphrase-file", "json", "ca-file", "config", "verbose":
+		default:
+			foreign = f.Name
+		}
+	})
+	if foreign != "" {
+		return &usageError{text: "--" + foreign + " is about the identity provider, not about one server", hint: "mcpauth login " + o.server}
+	}
+	if o.store != (config.Store{}) {
+		a.flags.Store = &o.store
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	if _, err := a.cfg.Server(o.server); err != nil {
+		return err
+	}
+	if err := a.settle(ctx); err != nil {
+		return err
+	}
+	s, err := a.source(o.server)
+	if err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("redirect-port") {
+		s.Server.OAuth.RedirectPort = o.redirectPort
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	t, err := a.consent(ctx, s, o.idp.Scopes, o.noBrowser)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return writeJSON(a.env.Stdout, struct {
+			Version int          `json:"version"`
+			Server  serverStatus `json:"server"`
+		}{1, serverOf(s.Server, a.recorded().Servers[s.Server.URL])})
+	}
+	scopes := "no scope"
+	if len(t.Scopes) > 0 {
+		scopes = strings.Join(t.Scopes, " ")
+	}
+	a.say("mcpauth may use %s in your name: %s", s.Server.Name, wire.Clean(scopes))
+	return nil
+}
+
+// consent is the one place where a person is asked about one server.
+func (a *app) consent(ctx context.Context, s *token.Source, scopes []string, noBrowser bool) (token.Token, error) {
+	t, err := s.Consent(ctx, scopes, a.opener(noBrowser, "agree to "+s.Server.Name))
+	if err != nil {
+		return t, err
+	}
+	for _, w := range t.Warnings {
+		a.warn(w)
+	}
+	a.closed(ctx)
+	return t, nil
+}
+
+// askPerson does what the failure to get a token asks a person for. It reports
+// whether there was anything to ask, and keeps the failure otherwise.
+func (a *app) askPerson(ctx context.Context, s *token.Source, failure error) (asked bool, _ error) {
+	var needed *consent.Needed
+	var out *identity.SignedOut
+	switch {
+	case errors.As(failure, &needed):
+		_, err := a.consent(ctx, s, needed.Scopes, false)
+		return true, err
+	case errors.As(failure, &out) && s.Provider != nil:
+		if _, err := s.Provider.SignIn(ctx, a.opener(false, "sign in at "+host(s.Provider.IdP.Issuer))); err != nil {
+			return true, err
+		}
+		a.closed(ctx)
+		return true, nil
+	}
+	return false, failure
+}
