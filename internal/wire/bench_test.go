@@ -34,7 +34,7 @@ func BenchmarkInspect(b *testing.B) {
 					b.Fatal(err)
 				}
 				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				if _, err := n.inspect(req); err != nil {
+				if _, err := n.inspect(req, false); err != nil {
 					b.Fatal(err)
 				}
 			}

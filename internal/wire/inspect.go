@@ -13,8 +13,12 @@ import (
 	"strings"
 )
 
-// maxForm bounds the form body of a request; one with a large ID token has 10 KiB.
-const maxForm = 1 << 20
+// Bounds of the body of a request, in bytes. A form with a large ID token has 10
+// KiB, the JSON that registers a client one.
+const (
+	maxForm = 1 << 20
+	maxJSON = 64 << 10
+)
 
 // fieldKinds are the form fields that carry a credential, and the kinds that may
 // stand there.
@@ -25,7 +29,7 @@ func fieldKinds(name string) []Kind {
 	case "client_assertion":
 		return []Kind{ClientAssertion}
 	case "assertion":
-		return []Kind{IDJAG}
+		return []Kind{IDJAG, WorkloadToken}
 	case "subject_token", "actor_token":
 		return []Kind{SubjectToken}
 	case "refresh_token":
@@ -42,8 +46,9 @@ func fieldKinds(name string) []Kind {
 
 // inspect refuses a request that carries a secret where it was not permitted to
 // go. It returns the request to send, which differs from req in its User-Agent
-// and in a form body that was read whole, so that what is sent is what was seen.
-func (n *Net) inspect(req *http.Request) (*http.Request, error) {
+// and in a body that was read whole, so that what is sent is what was seen. The JSON
+// body of a stream is not read.
+func (n *Net) inspect(req *http.Request, stream bool) (*http.Request, error) {
 	if err := n.inspectURL(req.URL); err != nil {
 		// http.Client writes the URL into its error. This is the one thing
 		// changed in a caller's request, and the request goes nowhere (S19).
@@ -65,7 +70,7 @@ func (n *Net) inspect(req *http.Request) (*http.Request, error) {
 	switch req.Method {
 	case http.MethodPost:
 		if hasBody {
-			return out, n.inspectBody(out)
+			return out, n.inspectBody(out, stream)
 		}
 	case http.MethodGet, http.MethodHead, http.MethodDelete, "":
 		if hasBody {
@@ -105,6 +110,12 @@ func (n *Net) inspectHeader(req *http.Request) error {
 		}
 		if name == "Cookie" || name == "Proxy-Authorization" || name == "Authorization" && len(values) > 1 {
 			return &Refusal{Host: host, Place: name + " header"}
+		}
+		if name == "Dpop" { // as net/http spells it
+			if err := n.inspectProof(req, values); err != nil {
+				return err
+			}
+			continue
 		}
 		for _, v := range values {
 			if name == "Authorization" {
@@ -150,30 +161,48 @@ func (n *Net) inspectAuthorization(req *http.Request, value string) error {
 	return &Refusal{Host: req.URL.Host, Place: place}
 }
 
-// inspectBody reads a form whole and looks at each field. A JSON body passes
-// unread: it may be a stream, and no stage puts a credential into one.
-func (n *Net) inspectBody(req *http.Request) error {
+// inspectBody reads a body whole and looks at each field of a form and each string
+// of a JSON value. The JSON of a stream passes unread: it may have no end, and no
+// stage puts a credential into it.
+func (n *Net) inspectBody(req *http.Request, stream bool) error {
 	host := req.URL.Host
 	mediaType, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	if err == nil && mediaType == "application/json" {
+	isJSON := err == nil && mediaType == "application/json"
+	if isJSON && stream {
 		return nil
 	}
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || len(req.Header.Values("Content-Type")) > 1 || req.Header.Get("Content-Encoding") != "" {
+	if err != nil || !isJSON && mediaType != "application/x-www-form-urlencoded" || len(req.Header.Values("Content-Type")) > 1 || req.Header.Get("Content-Encoding") != "" {
 		return &Blocked{Host: host, Reason: "a body that is neither a form nor JSON"}
 	}
-	body, err := io.ReadAll(io.LimitReader(req.Body, maxForm+1))
+	limit, what := maxForm, "a form of more than 1 MiB"
+	if isJSON {
+		limit, what = maxJSON, "a JSON body of more than 64 KiB"
+	}
+	body, err := io.ReadAll(io.LimitReader(req.Body, int64(limit)+1))
 	req.Body.Close()
 	if err != nil {
 		return fmt.Errorf("read request body: %w", err)
 	}
-	if len(body) > maxForm {
-		return &Blocked{Host: host, Reason: "a form of more than 1 MiB"}
+	if len(body) > limit {
+		return &Blocked{Host: host, Reason: what}
 	}
 	req.ContentLength = int64(len(body))
 	req.TransferEncoding = nil
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.Body, _ = req.GetBody()
+	if isJSON {
+		if kind, ok, err := n.table.findInJSON(body); err != nil {
+			return &Blocked{Host: host, Reason: "a JSON body that cannot be read"}
+		} else if ok {
+			return &Refusal{Kind: kind, Host: host, Place: "JSON body"}
+		}
+		return nil
+	}
+	return n.inspectForm(req, body)
+}
 
+func (n *Net) inspectForm(req *http.Request, body []byte) error {
+	host := req.URL.Host
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return &Blocked{Host: host, Reason: "a form that cannot be read"}

@@ -10,8 +10,8 @@
 //	n.Permit(wire.SubjectToken, idToken, wire.Endpoint("https://acme.okta.example/token"))
 //	exchange := idjag.Client{HTTP: n.Client()}
 //
-// What it does not see: the body of a JSON request, and what a program that was
-// handed a secret does with it elsewhere.
+// What it does not see: the JSON that goes out over Streaming, and what a program
+// that was handed a secret does with it elsewhere.
 package wire
 
 import (

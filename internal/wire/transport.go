@@ -15,7 +15,8 @@ import (
 type transport struct {
 	net     *Net
 	pools   *[reaches]*http.Transport
-	maxBody int64 // 0 means no bound, for streams
+	maxBody int64 // of an answer; 0 means no bound
+	stream  bool  // bodies of requests may have no end
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -35,7 +36,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
-	out, err := t.net.inspect(req)
+	out, err := t.net.inspect(req, t.stream)
 	if err == nil {
 		err = checkHop(req)
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +64,52 @@ func inURL(edit func(u *url.URL, value string)) func(method, rawURL, value strin
 	}
 }
 
+// jsonBody posts JSON; with a value of text it holds that text, escaped as JSON has it.
+func jsonBody(format string, escape func(string) string) func(method, rawURL, value string) *http.Request {
+	return func(_, rawURL, value string) *http.Request {
+		req := newRequest("POST", rawURL, fmt.Sprintf(format, escape(value)))
+		req.Header.Set("Content-Type", "application/json")
+		return req
+	}
+}
+
+// quote writes a JSON string without its quotes; spell writes every byte as \uXXXX.
+func quote(s string) string {
+	data, _ := json.Marshal(s)
+	return string(data[1 : len(data)-1])
+}
+
+func spell(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, `\u%04x`, s[i])
+	}
+	return b.String()
+}
+
+// proofFor is a proof for the request, with one more member in a part of it.
+func proofFor(req *http.Request, part int, name, value string) string {
+	htu := *req.URL
+	htu.RawQuery, htu.Fragment, htu.User = "", "", nil
+	parts := []map[string]any{
+		{"typ": "dpop+jwt", "alg": "ES256", "jwk": map[string]any{"kty": "EC", "crv": "P-256", "x": "eA", "y": "eQ"}},
+		{"jti": "j", "htm": req.Method, "htu": htu.String(), "iat": 1},
+	}
+	parts[part][name] = value
+	enc := base64.RawURLEncoding.EncodeToString
+	header, _ := json.Marshal(parts[0])
+	payload, _ := json.Marshal(parts[1])
+	return enc(header) + "." + enc(payload) + "." + enc([]byte("signature"))
+}
+
+func inProof(part int) func(method, rawURL, value string) *http.Request {
+	return func(method, rawURL, value string) *http.Request {
+		req := newRequest(method, rawURL, "grant_type=x")
+		req.Header.Set("DPoP", proofFor(req, part, "x", value))
+		return req
+	}
+}
+
 func places() []place {
 	raw := func(s string) string { return s }
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -101,12 +148,26 @@ func places() []place {
 		{"form field scope", nil, false, field("scope")},
 		{"form field in other case", nil, false, field("Client_Secret")},
 		{"form field id_token_hint", nil, false, field("id_token_hint")},
+		{"JSON string", nil, false, jsonBody(`{"client_name":"%s"}`, quote)},
+		{"JSON string, escaped", nil, false, jsonBody(`{"a":[{"b":"x%s"}]}`, spell)},
+		{"JSON name", nil, false, jsonBody(`{"a":1,"%s":2}`, quote)},
+		{"JSON behind JSON", nil, true, jsonBody(`{} ["%s"]`, quote)},
+		{"JSON string, of a URL", nil, false, jsonBody(`{"client_uri":"https://a.example/?x=%s"}`, url.QueryEscape)},
+		{"DPoP header", nil, true, header("Dpop", "%s", raw)},
+		{"DPoP header in other case", nil, true, header("DPoP", "%s", raw)},
+		{"DPoP header of the proof", nil, false, inProof(0)},
+		{"DPoP claim of the proof", nil, false, inProof(1)},
+		{"DPoP signature of the proof", nil, false, func(method, rawURL, value string) *http.Request {
+			req := newRequest(method, rawURL, "grant_type=x")
+			req.Header.Set("DPoP", proofFor(req, 1, "a", "b")+base64.RawURLEncoding.EncodeToString([]byte("---"+value)))
+			return req
+		}},
 		{"form field inside of a word", nil, false, func(_, rawURL, value string) *http.Request {
 			return newRequest("POST", rawURL, url.Values{"scope": {"read-" + value + "-write"}}.Encode())
 		}},
 	}
 	for name, kinds := range map[string][]Kind{
-		"client_secret": {ClientSecret}, "client_assertion": {ClientAssertion}, "assertion": {IDJAG},
+		"client_secret": {ClientSecret}, "client_assertion": {ClientAssertion}, "assertion": {IDJAG, WorkloadToken},
 		"subject_token": {SubjectToken}, "actor_token": {SubjectToken}, "refresh_token": {RefreshToken},
 		"code": {Code}, "code_verifier": {Code}, "device_code": {Code},
 		"token": {RefreshToken, AccessToken}, "access_token": {AccessToken},
@@ -172,7 +233,7 @@ func TestWalk(t *testing.T) {
 			var logged strings.Builder
 			rec := &recorder{}
 			log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			for kind := Code; kind <= AccessToken; kind++ {
+			for kind := Code; kind <= WorkloadToken; kind++ {
 				for _, value := range []string{canary, odd} {
 					n := newNet(t, Options{Resolver: dns, beforeConnect: rec.stop, Log: log})
 					n.Permit(kind, secret.New(value), Endpoint(permitted))
@@ -238,6 +299,8 @@ func TestNothingToInspect(t *testing.T) {
 		"short secret inside of word": newRequest("GET", "https://as.example/readers/already", ""),
 		"common words in a query":     newRequest("GET", "https://as.example/?code=1&token=2", ""),
 		"JSON with a bearer token":    jsonPost,
+		"JSON of the largest size":    jsonBody("\"%s\"", quote)("", "https://as.example/register", strings.Repeat("x", maxJSON-2)),
+		"JSON with a longer word":     jsonBody("%s", func(s string) string { return s })("", "https://as.example/register", `{"scope":"reader","n":1.5}`),
 		"POST without a body":         func() *http.Request { r, _ := http.NewRequest("POST", "https://as.example/x", nil); return r }(),
 	} {
 		checkSend(t, n, rec, req, true, what, "no-such-text")
@@ -252,6 +315,13 @@ func TestNothingToInspect(t *testing.T) {
 	host.Host = "evil.example"
 	body := newRequest("POST", "https://as.example/x", "a=b")
 	body.Method = "GET"
+	typed := newRequest("POST", "https://as.example/x", "{}")
+	typed.Header["Content-Type"] = []string{"application/json", "application/json"}
+	codedJSON := newRequest("POST", "https://as.example/x", "{}")
+	codedJSON.Header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
+	jsonOf := func(body string) *http.Request {
+		return jsonBody("%s", func(s string) string { return s })("", "https://as.example/x", body)
+	}
 	trailer := newRequest("GET", "https://as.example/x", "")
 	trailer.Trailer = http.Header{"X": nil}
 	opaque := newRequest("GET", "https://as.example/x", "")
@@ -264,6 +334,14 @@ func TestNothingToInspect(t *testing.T) {
 		"form that cannot be read":  newRequest("POST", "https://as.example/x", "a=%zz"),
 		"form with semicolons":      newRequest("POST", "https://as.example/x", "a=b;c=d"),
 		"form that is too large":    newRequest("POST", "https://as.example/x", "a="+strings.Repeat("x", maxForm)),
+		"JSON of two types":         typed,
+		"JSON, encoded":             codedJSON,
+		"JSON that is too large":    jsonOf(`"` + strings.Repeat("x", maxJSON-1) + `"`),
+		"JSON that cannot be read":  jsonOf(`{"a":`),
+		"JSON body without JSON":    jsonOf(" "),
+		"JSON with a comment":       jsonOf(`{"a":1}//`),
+		"JSON that is not UTF-8":    jsonOf("\"\xff\""),
+		"short secret in JSON":      jsonOf(`{"scope":"write read"}`),
 		"short secret as a segment": newRequest("GET", "https://as.example/read", ""),
 		"short secret as a word":    newRequest("GET", "https://as.example/?a=read&b", ""),
 		"short secret as a scope":   newRequest("POST", "https://as.example/", "scope=write+read"),
