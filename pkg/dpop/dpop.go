@@ -18,6 +18,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -74,13 +75,6 @@ func (p *Prover) Proof(method, rawURL string, accessToken secret.Text) (string, 
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" { // url.Error repeats the URL
 		return "", errors.New("prove possession: the request has no http or https URL")
 	}
-	return p.proof(method, u, accessToken)
-}
-
-func (p *Prover) proof(method string, u *url.URL, accessToken secret.Text) (string, error) {
-	if p.Key == nil {
-		return "", errors.New("prove possession: no key")
-	}
 	now := time.Now
 	if p.Now != nil {
 		now = p.Now
@@ -97,7 +91,11 @@ func (p *Prover) proof(method string, u *url.URL, accessToken secret.Text) (stri
 	if err != nil {
 		return "", errors.New("prove possession: the proof cannot be written")
 	}
-	return p.Key.sign(payload)
+	proof, err := p.Key.sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("prove possession: %w", err)
+	}
+	return proof, nil
 }
 
 // Sign sets the Authorization header to the access token and the DPoP header to
