@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,12 @@ type AS struct {
 	AlwaysRefresh bool // give refresh tokens unasked
 	NoRotation    bool // a refresh token stays good, and answers to it bring no new one
 
+	// Registration opens RFC 7591 registration to everybody who asks as a native
+	// program: see as_register.go for what is refused.
+	Registration   bool
+	AuthMethods    []string      // listed in the metadata and open to registrations; nil means none, basic and post, and those of AddClient
+	SecretLifetime time.Duration // of secrets given to registrations; 0 means for ever
+
 	AutoApprove  bool                         // sign in and agree for whom login_hint names, or the first person, without pages
 	ChoosePerson bool                         // the sign-in page offers people to click on, without passwords
 	Page         func(io.Writer, SignInPage)  // renders the sign-in page; nil means a plain one
@@ -74,6 +81,7 @@ type AS struct {
 	codes     map[string]*grantCode
 	refreshes map[string]*grantRefresh
 	consents  []*consent
+	newcomers []Client // who registered, oldest first
 }
 
 // Start listens on loopback over plain HTTP.
@@ -121,6 +129,14 @@ func (a *AS) Trust(issuer string, keys KeySource) {
 // request, so that the IdP's record holds only what clients asked.
 func (a *AS) TrustIdP(p *IdP) {
 	a.Trust(p.Issuer, func(context.Context) ([]byte, error) { return p.JWKS(), nil })
+}
+
+// Registered returns the clients that registered themselves, oldest first, with
+// their secrets, whether or not RemoveClient forgot them since.
+func (a *AS) Registered() []Client {
+	a.state.Lock()
+	defer a.state.Unlock()
+	return slices.Clone(a.newcomers)
 }
 
 // AddPerson lets somebody sign in here, for Consent.
@@ -183,6 +199,9 @@ func (a *AS) TokenEndpoint() string { return a.base() + "/token" }
 // AuthorizationEndpoint is where the browser goes, with Consent.
 func (a *AS) AuthorizationEndpoint() string { return a.base() + "/authorize" }
 
+// RegistrationEndpoint is where clients register, with Registration.
+func (a *AS) RegistrationEndpoint() string { return a.base() + "/register" }
+
 // MetadataURL is where the metadata is, by Metadata.
 func (a *AS) MetadataURL() string {
 	u, err := url.Parse(a.base())
@@ -228,6 +247,8 @@ func (a *AS) endpoint(path string) (kind func(url.Values) string, serve func(*ca
 		return grantKind, a.token
 	case at(base + "/revoke"):
 		return is(Revoke), a.revoke
+	case a.Registration && at(a.RegistrationEndpoint()):
+		return is(Register), a.register
 	case a.Consent && at(a.AuthorizationEndpoint()):
 		return is(Authorize), a.authorize
 	case a.Consent && at(base+"/sign-in"):

@@ -51,9 +51,9 @@ func (a *AS) authorize(c *call) *refusal {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodPost {
 		return refuse("invalid_request", "the method is %s", c.r.Method).as(http.StatusMethodNotAllowed)
 	}
-	client, known := a.client(c.form.Get("client_id"))
-	if !known {
-		return refuse("invalid_request", "client %q is not registered here", c.form.Get("client_id"))
+	client, unknown := a.registered(c, c.form.Get("client_id"))
+	if unknown != nil {
+		return unknown.as(http.StatusBadRequest) // a page for the person, not an answer to a client
 	}
 	if !redirectAllowed(client.RedirectURIs, c.form.Get("redirect_uri")) {
 		return refuse("invalid_request", "redirect_uri %q is not registered for client %q", c.form.Get("redirect_uri"), client.ID)

@@ -130,11 +130,10 @@ func TestStandardServerAndIDJAG(t *testing.T) {
 func TestASAuthorizeRefusesWithoutRedirect(t *testing.T) {
 	c := idjagtest.New(t, idjagtest.Standard)
 	for name, bend := range map[string]func(url.Values){
-		"not registered here": set("client_id", "x"),
-		"redirect_uri \"\"":   drop("redirect_uri"),
-		"127.0.0.1:5/other":   set("redirect_uri", "http://127.0.0.1:5/other"),
-		"localhost":           set("redirect_uri", "http://localhost:5/callback"),
-		"resource comes 2":    func(f url.Values) { f.Add("resource", "https://x.example") },
+		"redirect_uri \"\"": drop("redirect_uri"),
+		"127.0.0.1:5/other": set("redirect_uri", "http://127.0.0.1:5/other"),
+		"localhost":         set("redirect_uri", "http://localhost:5/callback"),
+		"resource comes 2":  func(f url.Values) { f.Add("resource", "https://x.example") },
 	} {
 		form := consentForm(c)
 		bend(form)
@@ -144,6 +143,9 @@ func TestASAuthorizeRefusesWithoutRedirect(t *testing.T) {
 			t.Error("the browser was sent somewhere")
 		}
 	}
+	form := consentForm(c)
+	form.Set("client_id", "x")
+	refused(t, get(t, c.AS.AuthorizationEndpoint()+"?"+form.Encode()), 400, "invalid_client", "not registered here", c.AS.Refusals())
 }
 
 func TestASAuthorizeRefusesByRedirect(t *testing.T) {

@@ -8,8 +8,7 @@ import (
 )
 
 // metadata is RFC 8414 with the profile of JAG section 7.2, and what the switched
-// on parts add. The authentication methods listed are those of the registered
-// clients.
+// on parts add.
 func (a *AS) metadata(c *call) *refusal {
 	base := a.base()
 	body := map[string]any{
@@ -31,6 +30,9 @@ func (a *AS) metadata(c *call) *refusal {
 		body["scopes_supported"] = a.scopesSupported()
 		body["code_challenge_methods_supported"] = []string{"S256"}
 		body["authorization_response_iss_parameter_supported"] = true
+	}
+	if a.Registration {
+		body["registration_endpoint"] = a.RegistrationEndpoint()
 	}
 	return a.reply(c, body)
 }
@@ -61,16 +63,27 @@ func (a *AS) scopesSupported() []string {
 	return slices.Compact(list)
 }
 
-func (s *clients) methods() []string {
+// methods lists how clients may authenticate: AuthMethods, else what the
+// registered clients use and what a new one may choose.
+func (a *AS) methods() []string {
+	if a.AuthMethods != nil {
+		return a.AuthMethods
+	}
+	list := []string{}
+	if a.Registration {
+		list = append(list, AuthNone, AuthBasic, AuthPost)
+	}
+	list = append(list, a.usedMethods()...)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (s *clients) usedMethods() (list []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := []string{}
 	for _, c := range s.byID {
-		if !slices.Contains(list, c.method()) {
-			list = append(list, c.method())
-		}
+		list = append(list, c.method())
 	}
-	slices.Sort(list)
 	return list
 }
 

@@ -11,7 +11,7 @@ func (a *AS) token(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
+	client, err := a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (a *AS) revoke(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.Issuer, a.TokenEndpoint(), a.Clock())
+	client, err := a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
 	if err != nil {
 		return err
 	}

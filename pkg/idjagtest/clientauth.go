@@ -30,6 +30,12 @@ type Client struct {
 	Secret string // for AuthBasic and AuthPost
 	Key    *Key   // for AuthPrivateKeyJWT; the server uses the public half only
 
+	// SecretExpires is when the secret stops working; zero means never.
+	SecretExpires time.Time
+	// PublicKeys are for AuthPrivateKeyJWT where Key is nil, because only the
+	// client has the private half.
+	PublicKeys []jose.JSONWebKey
+
 	// AssertionAudience is the one aud accepted in a client assertion; "" accepts
 	// the issuer and the token endpoint (RFC 7523 section 3).
 	AssertionAudience string
@@ -46,6 +52,13 @@ func (c Client) method() string {
 		return AuthBasic
 	}
 	return c.Method
+}
+
+func (c Client) publicKeys() []jose.JSONWebKey {
+	if c.Key != nil {
+		return []jose.JSONWebKey{c.Key.Public()}
+	}
+	return c.PublicKeys
 }
 
 func (c Client) mayUse(grant string) bool {
@@ -69,22 +82,34 @@ func (s *clients) AddClient(c Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
-		s.byID, s.seen = map[string]Client{}, map[string]bool{}
+		s.byID = map[string]Client{}
 	}
 	s.byID[c.ID] = c
 }
 
-func (s *clients) client(id string) (Client, bool) {
+// RemoveClient forgets a registration, as a server does that cleans up: the client
+// gets invalid_client from now on.
+func (s *clients) RemoveClient(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, id)
+}
+
+// registered finds a client that AddClient or a registration brought here.
+func (s *clients) registered(_ *call, id string) (Client, *refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.byID[id]
-	return c, ok
+	if !ok {
+		return Client{}, refuse("invalid_client", "client %q is not registered here", id)
+	}
+	return c, nil
 }
 
 // authenticate finds out which client is calling. One request uses one method
 // (RFC 6749 section 2.3), and it must be the registered one: a client that falls
-// back to another has a bug that a lenient server would hide.
-func (s *clients) authenticate(c *call, issuer, tokenEndpoint string, now time.Time) (Client, *refusal) {
+// back to another has a bug that a lenient server would hide. find looks clients up.
+func (s *clients) authenticate(c *call, find func(*call, string) (Client, *refusal), issuer, tokenEndpoint string, now time.Time) (Client, *refusal) {
 	id, secret, methods := c.form.Get("client_id"), "", []string{}
 	if header := c.r.Header.Get("Authorization"); header != "" {
 		methods = append(methods, AuthBasic)
@@ -118,9 +143,9 @@ func (s *clients) authenticate(c *call, issuer, tokenEndpoint string, now time.T
 	if id == "" {
 		return Client{}, refuse("invalid_client", "the request does not say which client it is from")
 	}
-	client, ok := s.client(id)
-	if !ok {
-		return Client{}, refuse("invalid_client", "client %q is not registered here", id)
+	client, unknown := find(c, id)
+	if unknown != nil {
+		return Client{}, unknown
 	}
 	if method != client.method() {
 		return Client{}, refuse("invalid_client", "client %q authenticates with %s, registered is %s", id, method, client.method())
@@ -130,6 +155,9 @@ func (s *clients) authenticate(c *call, issuer, tokenEndpoint string, now time.T
 	case AuthBasic, AuthPost:
 		if client.Secret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(client.Secret)) != 1 {
 			return Client{}, refuse("invalid_client", "the secret of client %q is wrong", id)
+		}
+		if !client.SecretExpires.IsZero() && !client.SecretExpires.After(now) {
+			return Client{}, refuse("invalid_client", "the secret of client %q has expired", id)
 		}
 	case AuthPrivateKeyJWT:
 		if kind := c.form.Get("client_assertion_type"); kind != assertionType {
@@ -161,10 +189,11 @@ func basic(c *call) (user, password string, err error) {
 
 // checkAssertion applies RFC 7523 section 3 to a client assertion.
 func (s *clients) checkAssertion(client Client, assertion, issuer, tokenEndpoint string, now time.Time) error {
-	if client.Key == nil {
+	keys := client.publicKeys()
+	if len(keys) == 0 {
 		return fmt.Errorf("client %q has no key registered", client.ID)
 	}
-	t, err := verify(assertion, []jose.JSONWebKey{client.Key.Public()})
+	t, err := verify(assertion, keys)
 	if err != nil {
 		return err
 	}
@@ -200,6 +229,9 @@ func (s *clients) checkAssertion(client Client, assertion, issuer, tokenEndpoint
 	used := client.ID + " " + t.text("jti")
 	if s.seen[used] {
 		return fmt.Errorf("its jti was used before")
+	}
+	if s.seen == nil {
+		s.seen = map[string]bool{}
 	}
 	s.seen[used] = true
 	return nil

@@ -77,13 +77,12 @@ func New(tb TB, options ...func(*Company)) *Company {
 
 // Standard is an option of New for a company whose MCP server is outside
 // enterprise-managed authorization, as most are: its authorization server asks
-// people for their consent, lists offline_access and knows nothing of ID-JAGs.
-// The same Person signs in at it, Company.SignIn goes the whole way, and ASClient
+// people for their consent, registers clients, lists offline_access and knows
+// nothing of ID-JAGs. The same Person signs in at it, Company.SignIn goes the whole way, and ASClient
 // is registered with the redirect URIs of IdPClient. Later options can
 // change any of it; NoIDJAG = false makes a server that does both.
 func Standard(c *Company) {
-	c.AS.Consent, c.AS.OfflineAccess = true, true
-	c.AS.NoIDJAG = true
+	c.AS.Consent, c.AS.Registration, c.AS.OfflineAccess, c.AS.NoIDJAG = true, true, true, true
 	c.ASClient.RedirectURIs = c.IdPClient.RedirectURIs
 }
 

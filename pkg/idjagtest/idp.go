@@ -319,7 +319,7 @@ func (p *IdP) revoke(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := p.authenticate(c, p.Issuer, p.TokenEndpoint(), p.Clock())
+	client, err := p.authenticate(c, p.registered, p.Issuer, p.TokenEndpoint(), p.Clock())
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func (p *IdP) authorize(c *call) *refusal {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodPost {
 		return refuse("invalid_request", "the method is %s", c.r.Method).as(http.StatusMethodNotAllowed)
 	}
-	client, known := p.client(c.form.Get("client_id"))
-	if !known {
+	client, unknown := p.registered(c, c.form.Get("client_id"))
+	if unknown != nil {
 		return refuse("invalid_request", "client %q is not registered here", c.form.Get("client_id"))
 	}
 	if !redirectAllowed(client.RedirectURIs, c.form.Get("redirect_uri")) {

@@ -216,15 +216,18 @@ func (c *call) need(name string) (string, *refusal) {
 	return "", refuse("invalid_request", "parameter %s is missing", name)
 }
 
-// reply sends a JSON object, after the quirks have bent it.
+// reply sends a JSON object, after the quirks have bent it. The status is 200, or
+// what the entry says.
 func (p *Party) reply(c *call, body map[string]any) *refusal {
 	for _, q := range p.quirksOn(c.entry.What) {
 		if q.Body != nil {
 			q.Body(body)
 		}
 	}
-	c.entry.Status = http.StatusOK
-	writeJSON(c.w, http.StatusOK, body)
+	if c.entry.Status == 0 {
+		c.entry.Status = http.StatusOK
+	}
+	writeJSON(c.w, c.entry.Status, body)
 	return nil
 }
 

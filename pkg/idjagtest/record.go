@@ -15,7 +15,7 @@ type Request struct {
 	What   string // see the constants Metadata, Exchange, ...
 	Method string
 	Path   string
-	Form   url.Values // query or form, secrets as digests
+	Form   url.Values // query, form or members of a registration, secrets as digests
 
 	Client     string // the authenticated client, else empty
 	AuthMethod string // how it authenticated
@@ -44,8 +44,9 @@ const (
 	Redeem      = "redeem"   // token endpoint: jwt-bearer
 	OtherGrant  = "other-grant"
 	Revoke      = "revoke"
-	Call        = "call"    // a request to the MCP server itself
-	Unknown     = "unknown" // a path that the party does not have
+	Register    = "register" // RFC 7591 registration at the AS
+	Call        = "call"     // a request to the MCP server itself
+	Unknown     = "unknown"  // a path that the party does not have
 )
 
 // Token matches every request to a token endpoint, whatever its grant.
