@@ -7,7 +7,8 @@
 //	          browser    verified     ID-JAG    access    print,
 //	                     ID token     from      token,    headers
 //	                     in the       the IdP   cached
-//	                     keychain
+//	                     keychain                 ▲
+//	                                  consent ────┘  by a person, for servers outside EMA
 //
 // One sign-in per identity provider serves every server and every MCP client.
 //
@@ -26,6 +27,7 @@
 //	  signin/               brings a person through the identity provider and back, over a loopback address
 //	  identity/             who is signed in: verify, keep, renew, forget
 //	  grant/                decides which ID-JAG is needed and asks the identity provider for it
+//	  consent/              what a person agrees to where no company decides: authorization code, client registration, renewal
 //	  token/                access tokens per server: cache, one flight at a time over all processes, pins
 //	  deliver/              hands a token out: bare, JSON, headers, variables
 //	    bridge/             a stdio MCP server that forwards to the remote one and owns the token

@@ -8,8 +8,9 @@
 package consent
 
 import (
+	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,12 +74,42 @@ type Unfit struct {
 
 func (e *Unfit) Error() string { return fmt.Sprintf("the authorization server %q %s", e.AS, e.Why) }
 
-// How mcpauth came to be a client of an authorization server.
+// The ways in which mcpauth comes to be a client of an authorization server, best
+// first (MCP 2026-07-28, Client Registration Approaches).
 const (
-	Configured = "configured"
-	CIMD       = "cimd"
-	Registered = "registered"
+	Configured = "configured" // registered beforehand
+	CIMD       = "cimd"       // by a Client ID Metadata Document
+	Registered = "registered" // by mcpauth itself (RFC 7591)
 )
+
+// fit refuses an authorization server that cannot be used, before anything is sent
+// and before any browser is opened.
+func (t Target) fit(asking bool) error {
+	why, security := "", false
+	switch {
+	case t.AS.Issuer == "" || t.AS.Issuer != t.Parties.AS: // attacks S1, S4
+		why, security = "is not the one that the server's tokens come from", true
+	case t.AS.TokenEndpoint == "":
+		why = "names no token endpoint"
+	case asking && t.AS.AuthorizationEndpoint == "":
+		why = "names no authorization endpoint, where people are asked"
+	case asking && !slices.Contains(t.AS.CodeChallengeMethods, "S256"): // MCP: MUST refuse
+		why, security = "does not say that it takes PKCE with S256, without which others could use an intercepted answer", true
+	default:
+		return nil
+	}
+	return &Unfit{AS: t.Parties.AS, Why: why, Security: security}
+}
+
+// resource is the parameter of both requests (RFC 8707).
+func (t Target) resource() string {
+	if !t.Server.OAuth.SendsResource() {
+		return ""
+	}
+	return t.Resource
+}
+
+func (t Target) url() string { return t.Server.URL }
 
 // lockName is that of the lock under which a server's consent is renewed, replaced
 // and forgotten. It is never held while a person is asked.
@@ -86,6 +117,21 @@ func lockName(serverURL string) string { return "consent to " + serverURL }
 
 // windowName is that of the lock of the one window in which a person is asked.
 func windowName(serverURL string) string { return "window of the consent to " + serverURL }
+
+// refreshItem and secretItem name secrets in the vault. The names hold issuer and
+// client, so that no secret is ever used at another issuer or as another client,
+// whatever becomes of the record (MCP, Authorization Server Binding).
+func refreshItem(serverURL string, c state.Consent) string {
+	return item("refresh token", serverURL, c.Issuer, c.ClientID)
+}
+
+func secretItem(serverURL string, r state.Registration) string {
+	return item("registered client secret", serverURL, r.Issuer, r.ClientID)
+}
+
+func item(what, serverURL, issuer, clientID string) string { // a client ID can be longer than a keychain likes
+	return what + " for " + serverURL + " from " + issuer + " (" + state.Hash(clientID) + ")"
+}
 
 func (k *Keeper) now() time.Time {
 	if k.Now != nil {
@@ -100,9 +146,34 @@ func (k *Keeper) warn(format string, args ...any) {
 	}
 }
 
-func (k *Keeper) record(t Target) state.Server {
+func (k *Keeper) record(serverURL string) state.Server {
 	f, _ := k.State.Read()
-	return f.Servers[t.Server.URL]
+	return f.Servers[serverURL]
 }
 
-func joined(scopes []string) string { return strings.Join(scopes, " ") }
+// update changes a server's record.
+func (k *Keeper) update(ctx context.Context, serverURL string, change func(*state.Server)) error {
+	return k.State.Update(ctx, func(f *state.File) error {
+		r := f.Servers[serverURL]
+		r.URL = serverURL
+		change(&r)
+		f.Servers[serverURL] = r
+		return nil
+	})
+}
+
+// lacks reports whether something of want is not in have.
+func lacks(have, want []string) bool {
+	return slices.ContainsFunc(want, func(s string) bool { return !slices.Contains(have, s) })
+}
+
+// union is a and what of b is not in it.
+func union(a, b []string) []string {
+	list := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
