@@ -103,3 +103,47 @@ func (a *app) askPerson(ctx context.Context, s *token.Source, failure error) (as
 	}
 	return false, failure
 }
+
+// takeBack is "mcpauth logout SERVER".
+func takeBack(ctx context.Context, a *app, name string, all bool) error {
+	if all {
+		return &usageError{text: "--all is about everything, not about one server", hint: "mcpauth logout " + name}
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	s, err := a.cfg.Server(name)
+	if err != nil {
+		return err
+	}
+	if a.recorded().Servers[s.URL].Consent == nil {
+		a.say("you have not agreed to %s", s.Name)
+		return nil
+	}
+	return a.forgetConsent(ctx, s)
+}
+
+// forgetConsent takes back what a person agreed to, as far as the authorization
+// server lets it, and drops the tokens that came of it.
+func (a *app) forgetConsent(ctx context.Context, s config.Server) error {
+	if r := a.recorded().Servers[s.URL]; r.Consent == nil && r.Registration == nil {
+		return nil
+	}
+	src, err := a.sourceOf(s)
+	if err != nil {
+		return err
+	}
+	revoked := src.Revoke(ctx) // first: afterwards there is nothing to revoke with
+	if err := a.consents.Forget(ctx, s.URL); err != nil {
+		return err
+	}
+	if err := token.Drop(ctx, a.state, a.vault, s.URL); err != nil {
+		return err
+	}
+	if revoked != nil {
+		a.say("forgot your consent to %s, which could not be revoked at its authorization server: %s", s.Name, wire.Clean(revoked.Error()))
+		return nil
+	}
+	a.say("took back your consent to %s", s.Name)
+	return nil
+}

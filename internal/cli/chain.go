@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
@@ -58,9 +60,10 @@ func explainServer(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	c, failure := s.Acquire(ctx, token.Ask{Fresh: true})
+	c, failure := s.Acquire(ctx, token.Ask{Fresh: true, Proves: true})
 	v := chainView{Version: 1, Server: s.Server.Name, Failed: failure != nil}
-	v.signIn(a, s)
+	v.mode(c)
+	v.signIn(a, s, c)
 	v.resource(s, c)
 	v.exchange(c)
 	v.redeem(c)
@@ -88,7 +91,18 @@ func (v *chainView) add(step string, notes []string, facts ...[2]string) {
 	v.Steps = append(v.Steps, stepView{step, kept, notes})
 }
 
-func (v *chainView) signIn(a *app, s *token.Source) {
+// mode says who decides, where that is not the company.
+func (v *chainView) mode(c token.Chain) {
+	if c.Mode != "" && c.Mode != config.ModeEMA {
+		v.add("mode", nil, [2]string{"mode", c.Mode}, [2]string{"because", c.ModeWhy})
+	}
+}
+
+func (v *chainView) signIn(a *app, s *token.Source, c token.Chain) {
+	if s.Provider == nil || c.Mode != "" && c.Mode != config.ModeEMA {
+		v.consent(a.recorded().Servers[s.Server.URL].Consent)
+		return
+	}
 	id, err := s.Provider.Known()
 	if err != nil {
 		return
@@ -101,6 +115,14 @@ func (v *chainView) signIn(a *app, s *token.Source) {
 		[2]string{"identity provider", id.Issuer}, [2]string{"client there", id.ClientID},
 		[2]string{"person", who(id)}, [2]string{"subject", id.Subject},
 		[2]string{"ID token until", clock(id.Expires)}, [2]string{"renewable", fmt.Sprint(id.Renewable)})
+}
+
+func (v *chainView) consent(c *state.Consent) {
+	if c == nil {
+		return
+	}
+	v.add("consent", nil, [2]string{"given", clock(c.When)}, [2]string{"client", c.ClientID}, [2]string{"at", c.Issuer},
+		[2]string{"scopes", strings.Join(c.Scopes, " ")}, [2]string{"renewable", fmt.Sprint(c.Renewable)})
 }
 
 func (v *chainView) resource(s *token.Source, c token.Chain) {

@@ -18,12 +18,18 @@ import (
 func newLogout(a *app) *cobra.Command {
 	var all bool
 	c := &cobra.Command{
-		Use:   "logout",
+		Use:   "logout [SERVER]",
 		Short: "Sign out: revoke what can be revoked, forget the rest, and say what is which",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long: `Sign out at the identity provider: revoke what can be revoked, forget the rest, and
+say what is which. With a SERVER take back only the consent that you gave to it.`,
+		Args:              takes("the name of a server, or nothing", 0, 1),
+		ValidArgsFunction: serverNames(a),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
 			defer cancel()
+			if len(args) == 1 {
+				return takeBack(ctx, a, args[0], all)
+			}
 			return runLogout(ctx, a, all)
 		},
 	}
@@ -44,6 +50,11 @@ func runLogout(ctx context.Context, a *app, all bool) error {
 		errs = append(errs, a.signOut(ctx, idp))
 	}
 	if all {
+		for _, s := range a.cfg.Servers() {
+			if a.recorded().Servers[s.URL].Consent != nil {
+				errs = append(errs, a.forgetConsent(ctx, s))
+			}
+		}
 		errs = append(errs, a.dropStore(ctx))
 	}
 	return errors.Join(errs...)

@@ -96,6 +96,12 @@ func removeServer(ctx context.Context, a *app, name string) error {
 	if err := token.Discard(v, r); err != nil {
 		return err
 	}
+	if err := a.forgetConsent(ctx, s); err != nil {
+		return err
+	}
+	if err := v.Delete(ctx, token.DPoPKeyItem(s.URL)); err != nil && !errors.Is(err, vault.ErrNotFound) {
+		return err
+	}
 	if as := serverOf(s, r).AS; as != "" && !a.sharesClient(s) {
 		if err := v.Delete(ctx, identity.ClientSecretItem(as, s.OAuth.ASClientID)); err != nil {
 			return err
@@ -124,6 +130,7 @@ func (a *app) sharesClient(s config.Server) bool {
 
 func newServerTrust(a *app) *cobra.Command {
 	var yes bool
+	var clientID string
 	c := &cobra.Command{
 		Use:   "trust NAME",
 		Short: "Accept that a server now has another authorization server",
@@ -137,14 +144,15 @@ see your company's assertions about you.`,
 			if err := a.open(); err != nil {
 				return err
 			}
-			return trustServer(cmd.Context(), a, args[0], yes)
+			return trustServer(cmd.Context(), a, args[0], yes, clientID)
 		},
 	}
+	c.Flags().StringVar(&clientID, "client-id", "", "the client `ID` that the new authorization server gave to mcpauth")
 	c.Flags().BoolVar(&yes, "yes", false, "agree without being asked")
 	return c
 }
 
-func trustServer(ctx context.Context, a *app, name string, yes bool) error {
+func trustServer(ctx context.Context, a *app, name string, yes bool, clientID string) error {
 	s, err := a.source(name)
 	if err != nil {
 		return err
@@ -165,8 +173,26 @@ func trustServer(ctx context.Context, a *app, name string, yes bool) error {
 		return nil
 	}
 	a.say("%s is pinned to %q and now names %q", s.Server.Name, dash(before), place.AS)
+	if clientID == "" && s.BoundToIssuer() {
+		return &usageError{
+			text: fmt.Sprintf("the client id %q is for %q only; the new authorization server gives its own", s.Server.OAuth.ASClientID, dash(before)),
+			hint: "ask the server's owner, then: mcpauth server trust " + name + " --client-id ID",
+		}
+	}
 	if !yes {
 		if err := a.agree("use the new authorization server?"); err != nil {
+			return err
+		}
+	}
+	if err := a.forgetConsent(ctx, s.Server); err != nil {
+		return err
+	}
+	if clientID != "" && clientID != s.Server.OAuth.ASClientID {
+		s.Server.OAuth.ASClientID = clientID
+		if err := usable(ctx, s.Server); err != nil {
+			return err
+		}
+		if err := config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error { return d.SetServer(s.Server.Name, s.Server) }); err != nil {
 			return err
 		}
 	}

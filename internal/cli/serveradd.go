@@ -23,18 +23,31 @@ type serverAddOptions struct {
 	secretStdin bool
 	noResource  bool
 	noScope     bool
+	noRegister  bool
 }
 
 func newServerAdd(a *app) *cobra.Command {
 	var o serverAddOptions
 	c := &cobra.Command{
-		Use:   "add NAME URL --client-id ID",
+		Use:   "add NAME URL",
 		Short: "Name a server, find its authorization server and pin it",
 		Long: `Ask a server who issues its tokens, show that, and remember both under a name.
 From then on another authorization server stops every command until you agree
 with "mcpauth server trust".
 
-  mcpauth server add wiki https://wiki.example/mcp --client-id wiki-mcp --client-secret-stdin`,
+A server that your company manages needs the client id that mcpauth has at its
+authorization server:
+
+  mcpauth server add wiki https://wiki.example/mcp --client-id wiki-mcp --client-secret-stdin
+
+Another server may be used with your own consent, if it is added so; then
+"mcpauth login NAME" asks you once:
+
+  mcpauth server add tracker https://tracker.example/mcp --mode oauth
+
+Modes: ema (your company decides), oauth (you do), auto (what the authorization
+server offers and your organisation allows), client_credentials (the client's own
+rights, for scripts), workload (the platform that a script runs on vouches for it).`,
 		Args: takes("a name and a URL", 2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.server.Name, o.server.URL = args[0], args[1]
@@ -43,30 +56,40 @@ with "mcpauth server trust".
 	}
 	f := c.Flags()
 	oauth := &o.server.OAuth
-	f.StringVar(&oauth.ASClientID, "client-id", "", "the client `ID` at the server's authorization server (required)")
+	f.StringVar(&oauth.Mode, "mode", "", "who says yes: ema, oauth, auto, client_credentials or workload (default ema)")
+	f.StringVar(&oauth.ASClientID, "client-id", "", "the client `ID` at the server's authorization server, or the URL of a client metadata document")
 	f.StringVar(&oauth.ClientAuth.Method, "client-auth", "", "the client authentication `method` there (default: by its metadata)")
 	f.StringVar(&oauth.ClientAuth.SecretFile, "client-secret-file", "", "the `file` that holds the client secret")
 	f.BoolVar(&o.secretStdin, "client-secret-stdin", false, "read the client secret from standard input and keep it")
 	f.StringVar(&oauth.ClientAuth.KeyFile, "client-key-file", "", "the private key `file` for private_key_jwt, PEM or JWK")
 	f.StringVar(&oauth.ClientAuth.KeyID, "client-key-id", "", "the key `ID` (kid) to name in assertions (default: the JWK's, or its thumbprint)")
+	f.StringVar(&oauth.ClientAuth.KeyName, "client-key", "", "the `NAME` of a private key that \"mcpauth keys generate\" made")
 	f.StringArrayVar(&oauth.Scopes, "scope", nil, "a `scope` to ask for; may be repeated (default: those that the server lists)")
+	f.StringArrayVar(&oauth.MaxScopes, "max-scope", nil, "a `scope` that the server may ask for later; may be repeated (default: any that is granted)")
 	f.StringVar(&oauth.Issuer, "issuer", "", "the authorization server's issuer `URL`, if the server names none or several")
 	f.BoolVar(&o.noResource, "no-resource", false, "leave out the resource parameter, for servers that cannot take it")
 	f.BoolVar(&o.noScope, "no-scope", false, "leave out the scope parameter")
+	f.BoolVar(&o.noRegister, "no-registration", false, "never have the authorization server register mcpauth as a new client")
+	f.BoolVar(&oauth.LegacyDiscovery, "legacy-discovery", false, "for a server of MCP 2025-03-26, whose own origin is its authorization server")
+	f.StringVar(&oauth.DPoP, "dpop", "", "bind tokens to a key: auto, required or off (default auto)")
+	f.StringVar(&oauth.RedirectHost, "redirect-host", "", "the loopback `name` in the registered redirect URI (default 127.0.0.1)")
+	f.IntVar(&oauth.RedirectPort, "redirect-port", 0, "the `port` in the registered redirect URI (default: any)")
+	f.StringVar(&oauth.RedirectPath, "redirect-path", "", "the `path` in the registered redirect URI (default /callback)")
+	f.StringVar(&oauth.Workload.TokenFile, "workload-token-file", "", "the `file` with the platform's token, for the mode workload")
 	return c
 }
 
 func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	s := o.server
-	if s.OAuth.ASClientID == "" {
-		return &usageError{text: "a server needs --client-id: the client id at its authorization server", hint: "ask the server's owner, then: mcpauth server add " + s.Name + " " + s.URL + " --client-id ID"}
-	}
 	no := false
 	if o.noResource {
 		s.OAuth.SendResource = &no
 	}
 	if o.noScope {
 		s.OAuth.SendScope = &no
+	}
+	if o.noRegister {
+		s.OAuth.Registration = "off"
 	}
 	s.Type = "http"
 	s.OAuth.IdP = a.flags.IdP
@@ -76,7 +99,11 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	if _, err := a.cfg.Server(s.Name); err == nil {
 		return &usageError{text: fmt.Sprintf("there is a server %q already", s.Name), hint: "mcpauth server remove " + s.Name}
 	}
-	if err := absolute(&s.OAuth.ClientAuth.SecretFile, &s.OAuth.ClientAuth.KeyFile); err != nil {
+	if s.OAuth.ASClientID == "" && (s.OAuth.ModeOrDefault() == config.ModeEMA && a.cfg.Client().MetadataURL == "" || s.OAuth.ModeOrDefault() == config.ModeClientCredentials) {
+		add := "mcpauth server add " + s.Name + " " + s.URL
+		return &usageError{text: "the server needs --client-id: the client id at its authorization server", hint: "ask the server's owner, then: " + add + " --client-id ID; if your company does not manage it: " + add + " --mode oauth"}
+	}
+	if err := absolute(&s.OAuth.ClientAuth.SecretFile, &s.OAuth.ClientAuth.KeyFile, &s.OAuth.Workload.TokenFile); err != nil {
 		return err
 	}
 	if s.OAuth.IdP != "" {
@@ -102,7 +129,7 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	if err != nil {
 		return err
 	}
-	as, err := src.Discover.AuthorizationServer(wire.OnBehalfOf(ctx, s.URL), place.AS)
+	as, err := src.Metadata(ctx, place.AS)
 	if err != nil && s.OAuth.TokenEndpoint == "" {
 		return err
 	}
@@ -158,10 +185,14 @@ func (a *app) introduce(s config.Server, p token.Place, as discover.ServerMetada
 	if p.Match == discover.MatchPrefix {
 		a.say("its tokens are good for all of %q", p.Resource)
 	}
-	if as.GrantProfiles != nil && !slices.Contains(as.GrantProfiles, idjag.GrantProfile) {
+	if s.OAuth.ModeOrDefault() == config.ModeEMA && as.GrantProfiles != nil && !slices.Contains(as.GrantProfiles, idjag.GrantProfile) {
 		a.say("warning: that authorization server does not say that it takes enterprise-managed sign-ins")
 	}
-	fmt.Fprintf(a.env.Stderr, "hint: mcpauth token %s\n", s.Name)
+	next := "token"
+	if s.OAuth.ModeOrDefault() == config.ModeOAuth {
+		next = "login"
+	}
+	fmt.Fprintf(a.env.Stderr, "hint: mcpauth %s %s\n", next, s.Name)
 }
 
 // absolute makes paths from the command line independent of where it was typed.

@@ -53,6 +53,10 @@ type serverStatus struct {
 	Pinned    string         `json:"pinned,omitempty"` // "configuration" or "first use"
 	Expires   time.Time      `json:"expires,omitzero"` // of the latest access token
 	Scopes    []string       `json:"scopes,omitempty"`
+	Mode      string         `json:"mode"`              // who says yes: ema, oauth, auto, client_credentials, workload
+	ModeWhy   string         `json:"modeWhy,omitempty"` // why it is that one
+	Bound     bool           `json:"bound,omitempty"`   // its tokens are bound to a key (DPoP)
+	Consent   *state.Consent `json:"consent,omitempty"`
 	LastOK    time.Time      `json:"lastOk,omitzero"`
 	LastError *state.Failure `json:"lastError,omitempty"`
 }
@@ -134,6 +138,18 @@ func serverOf(s config.Server, r state.Server) serverStatus {
 		Name: s.Name, URL: s.URL, IdP: s.OAuth.IdP, ClientID: s.OAuth.ASClientID,
 		Resource: s.OAuth.Resource, Match: r.ResourceMatch, AS: s.OAuth.Issuer,
 		Expires: r.Expires, Scopes: r.Scopes, LastOK: r.LastOK, LastError: r.LastError,
+		Mode: s.OAuth.ModeOrDefault(), ModeWhy: r.ModeWhy, Bound: r.DPoP, Consent: r.Consent,
+	}
+	if v.ClientID == "" && r.Registration != nil {
+		v.ClientID = r.Registration.ClientID
+	}
+	if v.Mode == config.ModeAuto && r.Mode != "" {
+		v.Mode = r.Mode
+	} else {
+		v.ModeWhy = "configured"
+		if s.OAuth.Mode == "" && s.OAuth.EnterpriseManaged == nil {
+			v.ModeWhy = "default"
+		}
 	}
 	if v.Resource == "" {
 		v.Resource = r.Resource
@@ -201,9 +217,12 @@ func (a *app) sentence(s whoStatus) string {
 
 func (a *app) table(w io.Writer, servers []serverStatus) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "SERVER\tTOKEN\tAUTHORIZATION SERVER\tSCOPES\tLAST ERROR")
+	fmt.Fprintln(tw, "SERVER\tMODE\tTOKEN\tAUTHORIZATION SERVER\tSCOPES\tLAST ERROR")
 	for _, s := range servers {
 		tok, fault := "none yet", "-"
+		if s.Mode == config.ModeOAuth && s.Consent == nil {
+			tok = "needs your consent"
+		}
 		if now := a.env.now(); s.Expires.After(now) {
 			tok = left(s.Expires.Sub(now))
 		} else if !s.Expires.IsZero() {
@@ -215,7 +234,7 @@ func (a *app) table(w io.Writer, servers []serverStatus) error {
 				fault = wire.Clean(s.LastError.Message)
 			}
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Name, tok, dash(s.AS), dash(wire.Clean(strings.Join(s.Scopes, " "))), fault)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Mode, tok, dash(s.AS), dash(wire.Clean(strings.Join(s.Scopes, " "))), fault)
 	}
 	return tw.Flush()
 }

@@ -190,6 +190,14 @@ func (s *Source) Trust(ctx context.Context, p Place) error {
 	})
 }
 
+// BoundToIssuer reports whether the configured client was given to us by one
+// authorization server and is nothing to another (protocol rule 5.5). What the
+// identity provider maps, and a metadata document, are portable.
+func (s *Source) BoundToIssuer() bool {
+	o := s.Server.OAuth
+	return o.ASClientID != "" && !o.NeedsIdP() && !strings.HasPrefix(o.ASClientID, "https://")
+}
+
 // Look finds the server's place as if it had never been seen.
 func (s *Source) Look(ctx context.Context) (Place, error) {
 	if s.Server.OAuth.LegacyDiscovery {

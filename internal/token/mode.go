@@ -81,6 +81,11 @@ func (s *Source) decide(ctx context.Context, record state.File) (mode, why strin
 	return "", "", &NotManaged{s.Server.Name, p.AS}
 }
 
+// Metadata is that of an authorization server, for a server that is being added.
+func (s *Source) Metadata(ctx context.Context, issuer string) (discover.ServerMetadata, error) {
+	return s.metadata(ctx, issuer)
+}
+
 // metadata is that of an authorization server, by its issuer.
 func (s *Source) metadata(ctx context.Context, issuer string) (discover.ServerMetadata, error) {
 	p := s.parties()

@@ -156,3 +156,12 @@ func (s *Source) finish(c Chain, t endpoint.Token, err error) (Chain, error) {
 	c.Token = s.tokenOf(c, t)
 	return c, s.enough(c)
 }
+
+// Revoke has the authorization server forget what a person agreed to.
+func (s *Source) Revoke(ctx context.Context) error {
+	_, t, err := s.consentTarget(ctx, Ask{Proves: true}, false)
+	if err != nil {
+		return err
+	}
+	return s.Consents.Revoke(ctx, t)
+}
