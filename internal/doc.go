@@ -20,6 +20,7 @@
 //	  endpoint/             one form POST to an OAuth endpoint, one strict JSON answer, one typed error
 //	  clientauth/           how a client proves itself: none, client_secret_basic, client_secret_post, private_key_jwt
 //	  dpop/                 proofs that a client holds the key its tokens are bound to
+//	  cimd/                 Client ID Metadata Documents: generate, lint, compare
 //	  secret/               secret.Text, a string that refuses to be printed
 //	  idjagtest/            strict fakes: identity provider, authorization server, MCP server
 //	  mcptoken/             access tokens for Go programs, by running mcpauth: oauth2.TokenSource and the MCP SDK's OAuthHandler

@@ -25,6 +25,7 @@ var imports = []struct {
 	{"pkg/dpop", []string{"pkg/secret", "pkg/discover", jose}},
 	{"pkg/endpoint", []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "internal/strictjson"}},
 	{"pkg/idjag", []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "pkg/endpoint", "internal/strictjson", jose}},
+	{"pkg/cimd", []string{"internal/strictjson", jose}},
 	// A fake must not share a check with what it judges.
 	{"pkg/idjagtest", []string{jose}},
 	{runsPrograms, []string{"pkg/discover", "golang.org/x/oauth2"}},
