@@ -36,6 +36,8 @@ type registration struct {
 	IDToken          string `json:"idp_id_token"`
 	IdPIssuer        string `json:"idp_issuer"`
 	IdPTokenEndpoint string `json:"idp_token_endpoint"`
+	PrivateKey       string `json:"private_key_pem"`
+	PlatformToken    string `json:"valid_jwt"`
 }
 
 // scenarios maps a scenario's name to the person's steps in it. A new scenario
@@ -45,6 +47,40 @@ func scenarios() map[string]func(context.Context, binary, registration, string) 
 		"auth/enterprise-managed-authorization": managed,
 		"auth/resource-mismatch":                refused,
 		"auth/metadata-issuer-mismatch":         refused,
+
+		"auth/metadata-default":                     agreed(),
+		"auth/metadata-var1":                        agreed(),
+		"auth/metadata-var2":                        agreed(),
+		"auth/metadata-var3":                        agreed(),
+		"auth/basic-cimd":                           agreed("--client-id", "https://conformance-test.local/client-metadata.json"),
+		"auth/scope-from-www-authenticate":          agreed(),
+		"auth/scope-from-scopes-supported":          agreed(),
+		"auth/scope-omitted-when-undefined":         agreed(),
+		"auth/scope-step-up":                        agreed(),
+		"auth/scope-retry-limit":                    agreed(),
+		"auth/token-endpoint-auth-basic":            agreed(),
+		"auth/token-endpoint-auth-post":             agreed(),
+		"auth/token-endpoint-auth-none":             agreed(),
+		"auth/pre-registration":                     registered,
+		"auth/2025-03-26-oauth-metadata-backcompat": agreed("--legacy-discovery"),
+		"auth/2025-03-26-oauth-endpoint-fallback":   agreed("--legacy-discovery"),
+		"auth/offline-access-scope":                 agreed(),
+		"auth/offline-access-not-supported":         agreed(),
+		"auth/authorization-server-migration":       moved,
+		"auth/iss-supported":                        agreed(),
+		"auth/iss-not-advertised":                   agreed(),
+		"auth/iss-supported-missing":                declined,
+		"auth/iss-wrong-issuer":                     declined,
+		"auth/iss-unexpected":                       declined,
+		"auth/iss-normalized":                       declined,
+		"auth/dpop":                                 agreed(),
+		"auth/dpop-nonce":                           agreed(),
+		"auth/client-credentials-basic": ofItself("client-secret", "--client-secret-file",
+			func(r registration) string { return r.ClientSecret }, "--mode", "client_credentials"),
+		"auth/client-credentials-jwt": ofItself("key.pem", "--client-key-file",
+			func(r registration) string { return r.PrivateKey }, "--mode", "client_credentials"),
+		"auth/wif-jwt-bearer": ofItself("platform-token", "--workload-token-file",
+			func(r registration) string { return r.PlatformToken }, "--mode", "workload"),
 
 		"initialize":                          bridged(listTools),
 		"tools_call":                          bridged(callTools),
@@ -68,6 +104,9 @@ func main() {
 }
 
 func run(args []string, getenv func(string) string) error {
+	if len(args) == 3 && args[1] == "browse" {
+		return browse(args[2])
+	}
 	if len(args) < 2 {
 		return errors.New("read arguments: the server's URL is missing")
 	}
@@ -142,7 +181,7 @@ type binary struct{ path, home string }
 // leave to a helper.
 func (b binary) run(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, b.path, args...)
-	cmd.Env = []string{"HOME=" + b.home, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = b.environment()
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, io.MultiWriter(&stderr, os.Stderr)
