@@ -126,7 +126,8 @@ func takeBack(ctx context.Context, a *app, name string, all bool) error {
 // forgetConsent takes back what a person agreed to, as far as the authorization
 // server lets it, and drops the tokens that came of it.
 func (a *app) forgetConsent(ctx context.Context, s config.Server) error {
-	if r := a.recorded().Servers[s.URL]; r.Consent == nil && r.Registration == nil {
+	r := a.recorded().Servers[s.URL]
+	if r.Consent == nil && r.Registration == nil {
 		return nil
 	}
 	src, err := a.sourceOf(s)
@@ -140,10 +141,14 @@ func (a *app) forgetConsent(ctx context.Context, s config.Server) error {
 	if err := token.Drop(ctx, a.state, a.vault, s.URL); err != nil {
 		return err
 	}
-	if revoked != nil {
-		a.say("forgot your consent to %s, which could not be revoked at its authorization server: %s", s.Name, wire.Clean(revoked.Error()))
-		return nil
+	switch {
+	case r.Consent == nil: // there was a registration only
+	case errors.Is(revoked, consent.ErrNoRevocation):
+		a.say("forgot your consent to %s; its authorization server offers no revocation, so what it issued ends by itself", s.Name)
+	case revoked != nil:
+		a.say("forgot your consent to %s, which could not be revoked: %s", s.Name, wire.Clean(revoked.Error()))
+	default:
+		a.say("took back your consent to %s", s.Name)
 	}
-	a.say("took back your consent to %s", s.Name)
 	return nil
 }

@@ -157,11 +157,18 @@ func (s *Source) finish(c Chain, t endpoint.Token, err error) (Chain, error) {
 	return c, s.enough(c)
 }
 
-// Revoke has the authorization server forget what a person agreed to.
+// Revoke has the authorization server forget what a person agreed to: the one where
+// that was, whichever the server names by now.
 func (s *Source) Revoke(ctx context.Context) error {
-	_, t, err := s.consentTarget(ctx, Ask{Proves: true}, false)
+	r := s.record()
+	if r.Consent == nil {
+		return nil
+	}
+	p := s.parties()
+	p.AS, p.Outside = r.Consent.Issuer, true
+	as, err := s.metadata(ctx, p.AS)
 	if err != nil {
 		return err
 	}
-	return s.Consents.Revoke(ctx, t)
+	return s.Consents.Revoke(ctx, consent.Target{Parties: p, Server: s.Server, Company: s.Company, AS: as})
 }
