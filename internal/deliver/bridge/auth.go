@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ type auth struct {
 	spawn    func(func(context.Context)) // runs what outlives the call that began it
 
 	mu     sync.Mutex
-	have   token.Token
+	have   *carried    // never nil
 	before secret.Text // still on its way with requests that began earlier
 	until  time.Time   // have is not asked about before
 	scopes []string    // to ask for instead of the configured ones, after a step-up
@@ -42,6 +43,26 @@ type auth struct {
 	denied           map[string]time.Time
 }
 
+// carried is a token as requests carry it.
+type carried struct {
+	token.Token
+	header []string // the Authorization header
+}
+
+func carry(t token.Token) *carried {
+	c := &carried{Token: t}
+	if !t.AccessToken.IsZero() {
+		c.header = []string{"Bearer " + t.AccessToken.Reveal()}
+	}
+	return c
+}
+
+func (c *carried) authorize(h http.Header) {
+	if c.header != nil {
+		h["Authorization"] = c.header
+	}
+}
+
 // pause is how long a failure answers further calls as well: an agent that tries
 // again and again must not hammer the identity provider.
 const pause = time.Second
@@ -49,23 +70,26 @@ const pause = time.Second
 // flight is one question to the source of tokens.
 type flight struct {
 	done chan struct{}
-	got  token.Token
+	got  *carried
 	err  error
 }
 
 // want is what a call needs. good judges a token with mu held.
 type want struct {
 	ask  token.Ask
-	good func(token.Token) bool
+	good func(*carried) bool
 	wide bool // a step-up: of no use unless good
 }
 
 // bearer returns a token that will do now.
-func (a *auth) bearer(ctx context.Context) (token.Token, error) {
-	if a.get == nil {
-		return token.Token{}, nil
+func (a *auth) bearer(ctx context.Context) (*carried, error) {
+	a.mu.Lock()
+	have, will := a.have, a.get == nil || a.now().Before(a.until)
+	a.mu.Unlock()
+	if will {
+		return have, nil
 	}
-	return a.obtain(ctx, want{good: func(token.Token) bool { return a.now().Before(a.until) }})
+	return a.obtain(ctx, want{good: func(*carried) bool { return a.now().Before(a.until) }})
 }
 
 // maxReplaced is how many tokens a server can have replaced within a minute: one
@@ -100,21 +124,21 @@ func (a *auth) inVain() {
 }
 
 // renew returns another token than the one that the server refused.
-func (a *auth) renew(ctx context.Context, refused secret.Text) (token.Token, error) {
+func (a *auth) renew(ctx context.Context, refused secret.Text) (*carried, error) {
 	if !a.mayReplace(refused) {
-		return token.Token{}, errRefused()
+		return nil, errRefused()
 	}
-	other := func(t token.Token) bool { return !t.AccessToken.Equal(refused) }
+	other := func(t *carried) bool { return !t.AccessToken.Equal(refused) }
 	t, err := a.obtain(ctx, want{ask: token.Ask{Refused: refused}, good: other})
 	if err == nil && !other(t) {
-		err = errRefused()
+		return nil, errRefused()
 	}
 	return t, err
 }
 
 // obtain returns the token there is, if it is good, and otherwise what comes of
 // asking. A question that is under way already is waited for first.
-func (a *auth) obtain(ctx context.Context, w want) (token.Token, error) {
+func (a *auth) obtain(ctx context.Context, w want) (*carried, error) {
 	for {
 		a.mu.Lock()
 		if !a.have.AccessToken.IsZero() && w.good(a.have) {
@@ -123,7 +147,7 @@ func (a *auth) obtain(ctx context.Context, w want) (token.Token, error) {
 		}
 		if a.flight == nil && a.failed != nil && a.now().Before(a.again) && !w.wide {
 			defer a.mu.Unlock()
-			return token.Token{}, a.failed
+			return nil, a.failed
 		}
 		f, mine := a.flight, a.flight == nil
 		if mine {
@@ -142,7 +166,7 @@ func (a *auth) obtain(ctx context.Context, w want) (token.Token, error) {
 				return f.got, f.err
 			}
 		case <-ctx.Done():
-			return token.Token{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -155,7 +179,7 @@ func (a *auth) fetch(ctx context.Context, f *flight, w want) {
 	defer a.mu.Unlock()
 	defer close(f.done)
 	a.flight = nil
-	if f.got, f.err = t, err; err != nil {
+	if f.got, f.err = carry(t), err; err != nil {
 		if !w.wide {
 			a.failed, a.again = err, a.now().Add(pause)
 		}
@@ -165,12 +189,12 @@ func (a *auth) fetch(ctx context.Context, f *flight, w want) {
 	for _, text := range t.Warnings {
 		a.warn(text)
 	}
-	a.keep(t, w)
+	a.keep(f.got, w)
 }
 
 // keep makes t the token of all calls. It may go to the server's own URL and below,
 // and nowhere else (S6, S7); the one before the last may go nowhere any more.
-func (a *auth) keep(t token.Token, w want) {
+func (a *auth) keep(t *carried, w want) {
 	if w.wide {
 		if !w.good(t) {
 			return
@@ -192,7 +216,7 @@ func (a *auth) keep(t token.Token, w want) {
 }
 
 // held is the token there is, without asking for one.
-func (a *auth) held() token.Token {
+func (a *auth) held() *carried {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.have

@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/token"
@@ -68,13 +69,17 @@ const garbage = 300
 // bridge is one client in front of one server.
 type bridge struct {
 	Options
-	http  *http.Client
+	http  http.RoundTripper
+	blank *http.Request // to the server, with nothing in it
 	out   *out
+	fixed values
 	auth  *auth
 	tools tools
 	life  context.Context // ends with Run
 	work  sync.WaitGroup
 	slots chan struct{}
+	jobs  chan job
+	idle  atomic.Int32 // goroutines that wait for a job
 
 	mu      sync.Mutex
 	over    bool
@@ -97,9 +102,12 @@ type call struct {
 // Run forwards until the client closes its end, which is no error, or ctx ends.
 // When it returns nothing is left, but for a read of In that cannot be interrupted.
 func Run(ctx context.Context, o Options) error {
+	b, err := newBridge(o)
+	if err != nil {
+		return err
+	}
 	life, end := context.WithCancel(ctx)
 	defer end()
-	b := newBridge(o)
 	b.life, b.out.broken = life, end
 	b.auth.spawn = func(f func(context.Context)) { b.spawn(func() { f(life) }) }
 	if b.Token != nil {
@@ -107,7 +115,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
-	err := b.serve(life)
+	err = b.serve(life)
 	if err == nil {
 		b.settle(life, ending)
 	}
@@ -126,7 +134,11 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-func newBridge(o Options) *bridge {
+func newBridge(o Options) (*bridge, error) {
+	blank, err := http.NewRequest(http.MethodPost, o.Endpoint, nil)
+	if err != nil {
+		return nil, &Error{Code: "bad_url", Message: "the server's URL cannot be read"}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -140,9 +152,12 @@ func newBridge(o Options) *bridge {
 		o.MaxMessage = maxMessage
 	}
 	return &bridge{
-		Options: o, http: o.Net.Streaming(), out: newOut(o.Out), slots: make(chan struct{}, inFlight), calls: map[string]*call{},
-		auth: &auth{get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, configured: o.Scopes, most: o.MaxScopes},
-	}
+		Options: o,
+		// Without the Client around it, which would only follow redirects.
+		http: o.Net.Streaming().Transport, blank: blank, fixed: newValues(),
+		out: newOut(o.Out), slots: make(chan struct{}, inFlight), jobs: make(chan job), calls: map[string]*call{},
+		auth: &auth{have: &carried{}, get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, configured: o.Scopes, most: o.MaxScopes},
+	}, nil
 }
 
 // serve reads the client's messages to their end. A read cannot be interrupted, so

@@ -48,17 +48,17 @@ const stepUpSignIn = "insufficient_user_authentication"
 // cure decides what to do about a challenge: it returns another token to send the
 // same message with, or why there is none. A request that was answered so was not
 // acted upon.
-func (a *auth) cure(ctx context.Context, resp *http.Response, c discover.Challenge, with token.Token, n *tries) (token.Token, error) {
+func (a *auth) cure(ctx context.Context, resp *http.Response, c discover.Challenge, with *carried, n *tries) (*carried, error) {
 	switch c.ErrorCode() {
 	case stepUpSignIn:
-		return token.Token{}, stronger(resp, c)
+		return nil, stronger(resp, c)
 	case "insufficient_scope":
 		n.widened++
 		return a.widen(ctx, with, c.Scopes(), n)
 	}
 	if n.renewed++; n.renewed > maxRenewed {
 		a.inVain()
-		return token.Token{}, errRefused()
+		return nil, errRefused()
 	}
 	return a.renew(ctx, with.AccessToken)
 }
@@ -83,7 +83,7 @@ func stronger(resp *http.Response, c discover.Challenge) error {
 // widen asks for the scopes that an operation needs, on top of those there are (MCP
 // 2026-07-28, Step-Up Authorization). The identity provider decides; a cap can be
 // configured (S27). It stops as soon as asking brings none of them.
-func (a *auth) widen(ctx context.Context, with token.Token, scopes []string, n *tries) (token.Token, error) {
+func (a *auth) widen(ctx context.Context, with *carried, scopes []string, n *tries) (*carried, error) {
 	missing := &Error{
 		Code: "insufficient_scope", Message: "the server wants the scope " + strings.Join(scopes, " ") + ", which you were not granted",
 		Hint: "ask your administrator to allow it",
@@ -93,12 +93,12 @@ func (a *auth) widen(ctx context.Context, with token.Token, scopes []string, n *
 	}
 	ask, err := a.wider(with, scopes, n)
 	if err != nil {
-		return token.Token{}, err
+		return nil, err
 	}
 	if ask == nil {
-		return token.Token{}, missing
+		return nil, missing
 	}
-	enough := func(t token.Token) bool { return contains(t.Scopes, scopes) }
+	enough := func(t *carried) bool { return contains(t.Scopes, scopes) }
 	t, err := a.obtain(ctx, want{ask: token.Ask{Scopes: ask}, good: enough, wide: true})
 	if err == nil && enough(t) {
 		return t, nil
@@ -107,14 +107,14 @@ func (a *auth) widen(ctx context.Context, with token.Token, scopes []string, n *
 	defer a.mu.Unlock()
 	a.denied[strings.Join(scopes, " ")] = a.now().Add(denial)
 	if err != nil {
-		return token.Token{}, err
+		return nil, err
 	}
-	return token.Token{}, missing
+	return nil, missing
 }
 
 // wider returns the scopes to ask for, nil if that is of no use: there are none to
 // add, they were there already, or they have been asked for often enough.
-func (a *auth) wider(with token.Token, scopes []string, n *tries) ([]string, error) {
+func (a *auth) wider(with *carried, scopes []string, n *tries) ([]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.steps == nil {

@@ -29,23 +29,61 @@ func (b *bridge) dispatch(ctx context.Context, line []byte, before chan struct{}
 		m.accepted = sync.OnceFunc(func() { close(after) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := b.enter(m, cancel)
-	b.spawn(func() {
-		defer func() { <-b.slots }()
-		defer cancel()
-		defer m.accepted()
-		defer b.leave(m, c)
-		select {
-		case <-before:
-			if t := b.translating(m); t != nil {
-				b.carryTranslated(ctx, t, m)
-			} else {
-				b.carry(ctx, m)
-			}
-		case <-ctx.Done():
-		}
-	})
+	b.employ(job{ctx, m, b.enter(m, cancel), before})
 	return after
+}
+
+// job is a message of the client for a goroutine to take to the server.
+type job struct {
+	ctx    context.Context
+	m      *message
+	call   *call
+	before chan struct{}
+}
+
+// maxIdle is how many goroutines wait for the next message.
+const maxIdle = 64
+
+// employ gives a job to a goroutine that has done one before, and so has the stack
+// that it takes, or to a new one.
+func (b *bridge) employ(j job) {
+	select {
+	case b.jobs <- j:
+	default:
+		b.spawn(func() { b.labour(j) })
+	}
+}
+
+func (b *bridge) labour(j job) {
+	for {
+		b.do(j)
+		if b.idle.Add(1) > maxIdle {
+			b.idle.Add(-1)
+			return
+		}
+		select {
+		case j = <-b.jobs:
+			b.idle.Add(-1)
+		case <-b.life.Done():
+			return
+		}
+	}
+}
+
+func (b *bridge) do(j job) {
+	defer func() { <-b.slots }()
+	defer j.call.cancel()
+	defer j.m.accepted()
+	defer b.leave(j.m, j.call)
+	select {
+	case <-j.before:
+		if t := b.translating(j.m); t != nil {
+			b.carryTranslated(j.ctx, t, j.m)
+		} else {
+			b.carry(j.ctx, j.m)
+		}
+	case <-j.ctx.Done():
+	}
 }
 
 // translating returns the translation that a message needs, if any.
@@ -173,7 +211,7 @@ func (b *bridge) carryTranslated(ctx context.Context, t *translation, first *mes
 // fail tells the client that a message got no answer from the server.
 func (b *bridge) fail(m *message, err error) {
 	f := b.Explain(err)
-	if len(m.rawIDs) == 0 {
+	if len(m.asked) == 0 {
 		b.Warn("a message of the client did not arrive: " + f.Message)
 		return
 	}
@@ -215,8 +253,8 @@ func (b *bridge) enter(m *message, cancel context.CancelFunc) *call {
 	c := &call{m.modern(), cancel}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, id := range m.ids {
-		b.calls[id] = c
+	for i := range m.asked {
+		b.calls[m.asked[i].key] = c
 	}
 	return c
 }
@@ -224,8 +262,8 @@ func (b *bridge) enter(m *message, cancel context.CancelFunc) *call {
 func (b *bridge) leave(m *message, c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id := range m.rawIDs {
-		if b.calls[id] == c {
+	for i := range m.asked {
+		if id := m.asked[i].key; b.calls[id] == c {
 			delete(b.calls, id)
 		}
 	}

@@ -28,8 +28,20 @@ func (e envelope) isResponse() bool { return e.method == "" && !e.id.none() }
 // before it.
 func open(msg []byte) (e envelope, err error) {
 	var method span
-	err = find(msg, span{0, len(msg)}, map[string]*span{
-		"id": &e.id, "method": &method, "params": &e.params, "result": &e.result, "error": &e.failure,
+	err = members(msg, span{0, len(msg)}, func(name []byte, value span) error {
+		switch string(name) {
+		case "id":
+			return e.id.once(value)
+		case "method":
+			return method.once(value)
+		case "params":
+			return e.params.once(value)
+		case "result":
+			return e.result.once(value)
+		case "error":
+			return e.failure.once(value)
+		}
+		return nil
 	})
 	if !e.id.none() && !isID(e.id.of(msg)) {
 		e.id = span{}
@@ -69,14 +81,21 @@ type message struct {
 	meta    span
 	version string // the era's own word in _meta; empty in a message of the session era
 
-	ids      []string // requests in it that have no answer yet; several only in a batch
-	rawIDs   map[string][]byte
+	asked    []pending // the requests in it; several only in a batch
+	one      [1]pending
 	accepted func() // called as soon as later messages may be sent
 
 	// Of messages that are, or may have to be, translated (translate.go).
 	translated bool
 	refused    []byte // the error that initialize was answered with, held back
 	input      []byte // the answer that asks something
+}
+
+// pending is one request in a message.
+type pending struct {
+	key      string // its id as idKey has it
+	id       []byte // and as the client knows it
+	answered bool
 }
 
 // modern reports whether a message is of the stateless era.
@@ -111,29 +130,44 @@ func read(line []byte) (*message, error) {
 }
 
 func (m *message) expect(id []byte) {
-	if m.rawIDs == nil {
-		m.rawIDs = map[string][]byte{}
+	if m.asked == nil {
+		m.asked = m.one[:0] // nearly always enough
 	}
-	key := idKey(id)
-	m.ids, m.rawIDs[key] = append(m.ids, key), bytes.Clone(id)
+	m.asked = append(m.asked, pending{key: idKey(id), id: id})
 }
 
-// answered notes the answer to a request, and reports whether it was one.
-func (m *message) answered(id []byte) bool {
-	key := idKey(id)
-	for i, k := range m.ids {
-		if k == key {
-			m.ids = append(m.ids[:i:i], m.ids[i+1:]...)
-			return true
+// answered notes the answer to a request, and returns the request, or nil if it was
+// none.
+func (m *message) answered(id []byte) *pending {
+	for i := range m.asked {
+		if p := &m.asked[i]; !p.answered && p.is(id) {
+			p.answered = true
+			return p
 		}
 	}
-	return false
+	return nil
+}
+
+func (p *pending) is(id []byte) bool {
+	return p.key == string(id) || bytes.IndexByte(id, '\\') >= 0 && p.key == idKey(id)
+}
+
+// done reports whether no answer is to come, or none any more.
+func (m *message) done() bool {
+	for i := range m.asked {
+		if !m.asked[i].answered {
+			return false
+		}
+	}
+	return true
 }
 
 // rest are the ids of the requests that have no answer.
 func (m *message) rest() (ids [][]byte) {
-	for _, key := range m.ids {
-		ids = append(ids, m.rawIDs[key])
+	for _, p := range m.asked {
+		if !p.answered {
+			ids = append(ids, p.id)
+		}
 	}
 	return ids
 }

@@ -149,6 +149,6 @@ func (t *translation) again(first *message, more string) (*message, error) {
 	}
 	m.insert(m.params, more)
 	m.translated = true
-	m.rawIDs[id] = first.id.of(first.raw)
+	m.asked[0].id = first.id.of(first.raw)
 	return m, nil
 }

@@ -21,27 +21,28 @@ type span struct{ from, to int }
 func (s span) of(b []byte) []byte { return b[s.from:s.to] }
 func (s span) none() bool         { return s.to == 0 }
 
-// find returns where the members of these names stand in the object at s, and
-// refuses an object in which one of them comes twice. Offsets are those of msg.
-func find(msg []byte, s span, found map[string]*span) error {
-	return members(msg, s, func(name []byte, value span) error {
-		if into := found[string(name)]; into != nil {
-			if !into.none() {
-				return errRepeated
-			}
-			*into = value
-		}
-		return nil
-	})
+// once notes where a member stands, and refuses one that comes twice.
+func (s *span) once(value span) error {
+	if !s.none() {
+		return errRepeated
+	}
+	*s = value
+	return nil
 }
 
-// member is find for one name. What is no object has no members.
-func member(msg []byte, s span, name string) (value span, err error) {
+// member returns where the value of this name stands in the object at s. What is no
+// object has no members. Offsets are those of msg.
+func member(msg []byte, s span, name string) (found span, err error) {
 	if !isObject(msg, s) {
 		return span{}, nil
 	}
-	err = find(msg, s, map[string]*span{name: &value})
-	return value, err
+	err = members(msg, s, func(n []byte, value span) error {
+		if string(n) != name {
+			return nil
+		}
+		return found.once(value)
+	})
+	return found, err
 }
 
 func isObject(msg []byte, s span) bool { return !s.none() && msg[s.from] == '{' }

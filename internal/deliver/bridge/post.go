@@ -21,10 +21,18 @@ const (
 // request is one HTTP request to the server.
 type request struct {
 	method    string
-	message   *message // nil for GET
+	message   *message // nil for GET and DELETE
 	session   *session // nil: none yet, or not of that era
 	last      string   // Last-Event-ID
-	operation string   // what a step-up is about
+	operation string   // what a step-up is about; empty: the message says it
+}
+
+// about names what a request is about, for the record of step-ups.
+func (r request) about() string {
+	if r.operation != "" {
+		return r.operation
+	}
+	return r.message.operation()
 }
 
 // send sends a request with the bearer token. A 401 or 403 says that the server
@@ -34,16 +42,11 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := tries{operation: r.operation}
+	var n tries
 	for {
-		req, err := b.request(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		if !t.AccessToken.IsZero() {
-			req.Header["Authorization"] = []string{"Bearer " + t.AccessToken.Reveal()}
-		}
-		resp, err := b.http.Do(req)
+		req := b.request(ctx, r)
+		t.authorize(req.Header)
+		resp, err := b.http.RoundTrip(req)
 		if err != nil {
 			return nil, networkError(err)
 		}
@@ -52,6 +55,7 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 			return resp, nil
 		}
 		discard(resp)
+		n.operation = r.about()
 		if t, err = b.auth.cure(ctx, resp, c, t, &n); err != nil {
 			return nil, err
 		}
@@ -62,36 +66,49 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 // connection can be used again.
 const maxDrain = 64 << 10
 
-func (b *bridge) request(ctx context.Context, r request) (*http.Request, error) {
+func (b *bridge) request(ctx context.Context, r request) *http.Request {
+	req := b.blank.WithContext(ctx)
+	u := *b.blank.URL
+	req.Method, req.URL, req.Header = r.method, &u, make(http.Header, 8)
 	if r.message == nil {
-		req, err := http.NewRequestWithContext(ctx, r.method, b.Endpoint, nil)
-		if err != nil {
-			return nil, err
+		if r.method == http.MethodGet {
+			req.Header["Accept"] = b.fixed.events
 		}
-		req.Header["Accept"] = []string{typeEvents}
 		r.session.headers(req.Header)
 		if r.last != "" {
 			req.Header[headerLast] = []string{r.last}
 		}
-		return req, nil
+		return req
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, b.Endpoint, bytes.NewReader(r.message.raw))
-	if err != nil {
-		return nil, err
-	}
-	req.Header["Content-Type"] = []string{typeJSON}
-	req.Header["Accept"] = []string{typeJSON + ", " + typeEvents}
+	req.ContentLength = int64(len(r.message.raw))
+	req.GetBody = r.message.body
+	req.Body, _ = req.GetBody()
+	req.Header["Content-Type"] = b.fixed.json
+	req.Header["Accept"] = b.fixed.both
 	if r.message.modern() {
 		b.modernHeaders(r.message, req.Header)
 	} else {
 		r.session.headers(req.Header)
 	}
-	return req, nil
+	return req
+}
+
+// body is a message as the body of a request, in the form that net/http knows to be
+// in memory: it sends any other one in two packets.
+func (m *message) body() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(m.raw)), nil
+}
+
+// values are those of headers that are always the same. Nobody changes them.
+type values struct{ json, events, both []string }
+
+func newValues() values {
+	return values{json: []string{typeJSON}, events: []string{typeEvents}, both: []string{typeJSON + ", " + typeEvents}}
 }
 
 // exchange sends a message and forwards what comes back.
 func (b *bridge) exchange(ctx context.Context, m *message) error {
-	r := request{method: http.MethodPost, message: m, operation: m.operation()}
+	r := request{method: http.MethodPost, message: m}
 	if !m.modern() && m.method != "initialize" {
 		r.session = b.current()
 	}
@@ -110,7 +127,7 @@ func (b *bridge) exchange(ctx context.Context, m *message) error {
 		}
 	}
 	defer resp.Body.Close()
-	if len(m.ids) == 0 { // nothing to wait for
+	if m.done() { // nothing to wait for
 		if resp.StatusCode >= 300 {
 			return httpError(resp)
 		}
@@ -136,14 +153,14 @@ func (b *bridge) exchange(ctx context.Context, m *message) error {
 func (b *bridge) failed(m *message, resp *http.Response) error {
 	if mediaType(resp) == typeJSON {
 		if body, err := readAll(resp.Body, resp.ContentLength, b.MaxMessage); err == nil {
-			if e, err := open(body); err == nil && !e.failure.none() && e.method == "" && len(m.ids) == 1 {
-				if e.id.none() || !m.answered(e.id.of(body)) {
-					id := m.rest()[0]
-					m.ids = nil
-					body = withID(body, e.failure, id)
+			if e, err := open(body); err == nil && !e.failure.none() && e.method == "" && len(m.asked) == 1 {
+				p := &m.asked[0]
+				if e.id.none() || !p.is(e.id.of(body)) {
+					body = withID(body, e.failure, p.id)
 					e, _ = open(body)
 				}
-				b.answer(m, resp, body, e)
+				p.answered = true
+				b.answer(m, p, resp, body, e)
 				return nil
 			}
 		}
@@ -170,7 +187,7 @@ func (b *bridge) whole(m *message, resp *http.Response) error {
 	if err := b.forward(m, resp, body); err != nil {
 		return err
 	}
-	if len(m.ids) > 0 {
+	if !m.done() {
 		return &Error{Code: "no_answer", Message: "the server's answer is not one to this request"}
 	}
 	return nil
@@ -186,8 +203,12 @@ func (b *bridge) forward(m *message, resp *http.Response, msg []byte) error {
 	if err != nil {
 		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
 	}
-	if m != nil && e.isResponse() && m.answered(e.id.of(msg)) {
-		b.answer(m, resp, msg, e)
+	var p *pending
+	if m != nil && e.isResponse() {
+		p = m.answered(e.id.of(msg))
+	}
+	if p != nil {
+		b.answer(m, p, resp, msg, e)
 	} else {
 		b.out.send(msg)
 	}
@@ -196,7 +217,7 @@ func (b *bridge) forward(m *message, resp *http.Response, msg []byte) error {
 
 // answer hands the answer to a request to the client, unless the bridge itself has
 // something to do about it first.
-func (b *bridge) answer(m *message, resp *http.Response, msg []byte, e envelope) {
+func (b *bridge) answer(m *message, p *pending, resp *http.Response, msg []byte, e envelope) {
 	switch {
 	case m.method == "initialize" && !m.modern() && !e.failure.none():
 		m.refused = bytes.Clone(msg)
@@ -205,9 +226,8 @@ func (b *bridge) answer(m *message, resp *http.Response, msg []byte, e envelope)
 		m.input = bytes.Clone(msg)
 		return
 	case m.translated && !e.id.none():
-		id := m.rawIDs[idKey(e.id.of(msg))]
-		if !bytes.Equal(id, e.id.of(msg)) {
-			msg = append(append(bytes.Clone(msg[:e.id.from]), id...), msg[e.id.to:]...)
+		if !bytes.Equal(p.id, e.id.of(msg)) {
+			msg = append(append(bytes.Clone(msg[:e.id.from]), p.id...), msg[e.id.to:]...)
 			e, _ = open(msg)
 		}
 	}
@@ -250,7 +270,7 @@ func (b *bridge) learn(m *message, resp *http.Response, msg []byte, e envelope) 
 // off is taken up again where the era and the server allow it.
 func (b *bridge) streamed(ctx context.Context, m *message, resp *http.Response, s *session) error {
 	at, err := b.stream(m, resp)
-	if len(m.ids) == 0 || ctx.Err() != nil {
+	if m.done() || ctx.Err() != nil {
 		return nil
 	}
 	if m.modern() || at.id == "" {
@@ -293,7 +313,7 @@ func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 		if err := b.forward(m, resp, e.data); err != nil {
 			return at, err
 		}
-		if waiting && len(m.ids) == 0 {
+		if waiting && m.done() {
 			waiting = false
 			defer time.AfterFunc(lingering, func() { resp.Body.Close() }).Stop()
 		}
@@ -310,7 +330,11 @@ func discard(resp *http.Response) {
 }
 
 func mediaType(resp *http.Response) string {
-	t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	stated := resp.Header.Get("Content-Type")
+	if stated == typeJSON || stated == typeEvents { // as nearly all have it
+		return stated
+	}
+	t, _, _ := mime.ParseMediaType(stated)
 	return t
 }
 

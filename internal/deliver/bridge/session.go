@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type session struct {
 	id      string // empty: the server keeps none
 	version string // negotiated; empty before 2025-06-18, where no header tells it
 
+	header http.Header // both, as every request has them
+
 	initialize []byte // as it was sent, for the day the server forgets us
 	listening  sync.Once
 	end        context.CancelFunc
@@ -42,6 +45,13 @@ func (b *bridge) started(m *message, resp *http.Response, answer []byte, result 
 	if v := word(answer, version); v >= versionHeader {
 		s.version = v
 	}
+	s.header = http.Header{}
+	if s.id != "" {
+		s.header[headerSession] = []string{s.id}
+	}
+	if s.version != "" {
+		s.header[headerVersion] = []string{s.version}
+	}
 	s.ctx, s.end = context.WithCancel(b.life)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,14 +68,8 @@ func (b *bridge) current() *session {
 
 // headers are those that a session puts on every request.
 func (s *session) headers(h http.Header) {
-	if s == nil {
-		return
-	}
-	if s.id != "" {
-		h[headerSession] = []string{s.id}
-	}
-	if s.version != "" {
-		h[headerVersion] = []string{s.version}
+	if s != nil {
+		maps.Copy(h, s.header)
 	}
 }
 
@@ -77,15 +81,9 @@ func (b *bridge) retire(ctx context.Context, s *session) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, b.Endpoint, nil)
-	if err != nil {
-		return
-	}
-	s.headers(req.Header)
-	if t := b.auth.held(); !t.AccessToken.IsZero() {
-		req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
-	}
-	if resp, err := b.http.Do(req); err == nil {
+	req := b.request(ctx, request{method: http.MethodDelete, session: s})
+	b.auth.held().authorize(req.Header)
+	if resp, err := b.http.RoundTrip(req); err == nil {
 		resp.Body.Close()
 	}
 }
@@ -133,7 +131,7 @@ func (b *bridge) follow(ctx context.Context, s *session, m *message, at cursor) 
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case m != nil && len(m.ids) == 0:
+		case m != nil && m.done():
 			return nil
 		case err == errNoStream && m != nil:
 			return brokenError(err)

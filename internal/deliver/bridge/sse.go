@@ -152,8 +152,12 @@ func readAll(body io.Reader, length int64, max int) ([]byte, error) {
 	if length > int64(max) {
 		return nil, errTooLarge
 	}
+	if length >= 0 {
+		b := make([]byte, length, length+1) // and a line end
+		_, err := io.ReadFull(body, b)
+		return b, err
+	}
 	var b bytes.Buffer
-	b.Grow(int(length) + bytes.MinRead + 1)
 	if n, err := b.ReadFrom(io.LimitReader(body, int64(max)+1)); err != nil {
 		return nil, err
 	} else if n > int64(max) {

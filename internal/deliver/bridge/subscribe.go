@@ -65,7 +65,7 @@ func (b *bridge) hear(ctx context.Context, t *translation, params string) {
 // hearOnce forwards the changes of one stream to its end. refused is true if the
 // server wants no such stream.
 func (b *bridge) hearOnce(ctx context.Context, m *message) (heard, refused bool) {
-	resp, err := b.send(ctx, request{method: http.MethodPost, message: m, operation: m.method})
+	resp, err := b.send(ctx, request{method: http.MethodPost, message: m})
 	if err != nil {
 		return false, false
 	}

@@ -63,7 +63,7 @@ func (b *bridge) translateFrom(ctx context.Context, m *message) []byte {
 	if err != nil {
 		return nil
 	}
-	resp, err := b.send(ctx, request{method: http.MethodPost, message: probe, operation: probe.method})
+	resp, err := b.send(ctx, request{method: http.MethodPost, message: probe})
 	if err != nil {
 		return nil
 	}
@@ -178,8 +178,8 @@ func (b *bridge) turn(ctx context.Context, t *translation, m *message) (done boo
 	t.stamp(m)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, id := range m.ids {
-		if c := b.calls[id]; c != nil {
+	for i := range m.asked {
+		if c := b.calls[m.asked[i].key]; c != nil {
 			c.modern = true // its cancellation is not forwarded
 		}
 	}
