@@ -37,8 +37,9 @@ type Claims struct {
 
 	IssuedAt, NotBefore, Expires time.Time // zero when absent
 
-	// KeyThumbprint is cnf.jkt (RFC 9449 section 6.1). Bound is true when there is
-	// any "cnf", with whatever method.
+	// KeyThumbprint is cnf.jkt (RFC 9449 section 6.1), empty when "cnf" has anything
+	// besides, since it then asks for more than that key. Bound is true when there
+	// is any "cnf", with whatever method.
 	KeyThumbprint string
 	Bound         bool
 
@@ -112,6 +113,9 @@ func (c *Claims) read(payload strictjson.Object) error {
 		var cnf strictjson.Object
 		if cnf, f.err = payload.Object("cnf"); f.err == nil {
 			c.KeyThumbprint, f.err = cnf.Text("jkt")
+		}
+		if len(cnf) != 1 {
+			c.KeyThumbprint = ""
 		}
 	}
 	for name := range payload {

@@ -12,8 +12,11 @@
 // An ID-JAG is used once and never stored. A Verifier is the other side: what an
 // authorization server does with an ID-JAG before it issues a token.
 //
-// The package finds no endpoints, keeps no tokens and never retries. The HTTP
-// client decides about deadlines and about which hosts may be reached.
+// Both legs show a key when there is one, so that what is issued is of no use to
+// others (RFC 9449; the draft, section 9.8).
+//
+// The package finds no endpoints, keeps no tokens and does not retry, but for the
+// nonce that a server wants in a proof. The HTTP client decides about deadlines and about which hosts may be reached.
 package idjag
 
 import "github.com/mcpauth/mcpauth/pkg/endpoint"

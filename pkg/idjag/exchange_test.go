@@ -57,7 +57,7 @@ func TestExchangeSends(t *testing.T) {
 }
 
 // One deviation from a good answer a row. A rule says that it refuses, and
-// nothing that it is taken; X13 has no row since no proof is ever sent.
+// nothing that it is taken. No proof is sent here; see TestExchangeBound for X13.
 func TestExchangeChecks(t *testing.T) {
 	at := func(d time.Duration) int64 { return epoch.Add(d).Unix() }
 	type row struct {

@@ -80,9 +80,20 @@ func (e *VerifyError) Error() string { return "ID-JAG refused: " + e.Reason }
 // it could not be decided, with the error of ctx, of the Replay or of the network
 // (a net.Error from the key set) in it.
 // Verify does not decide whether the person may have a token, nor with which of
-// the scopes: that is the authorization server's policy. Key-bound (cnf) and
-// encrypted ID-JAGs are refused, because nothing here checks the proof.
+// the scopes: that is the authorization server's policy. Encrypted ID-JAGs are
+// refused, and so are those that are bound to a key (cnf): VerifyBound is for a
+// client that has shown one.
 func (v *Verifier) Verify(ctx context.Context, assertion secret.Text, clientID string) (Claims, error) {
+	return v.VerifyBound(ctx, assertion, clientID, "")
+}
+
+// VerifyBound is Verify for a client that has shown a key: thumbprint is that of the
+// key (RFC 7638, SHA-256, base64url) in a DPoP proof that came with the ID-JAG. The
+// proof is the caller's to check (RFC 9449 section 4.3). An ID-JAG that is bound to
+// another key, or by another method besides, is refused (the draft, section 9.8);
+// one that is bound to none is taken: whether that will do is the server's policy,
+// by Claims.Bound. An empty thumbprint is that of a client without a key.
+func (v *Verifier) VerifyBound(ctx context.Context, assertion secret.Text, clientID, thumbprint string) (Claims, error) {
 	if v.Issuer == "" || v.Replay == nil || clientID == "" {
 		return Claims{}, errors.New("verify ID-JAG: issuer, replay store and client id are required")
 	}
@@ -117,7 +128,7 @@ func (v *Verifier) Verify(ctx context.Context, assertion secret.Text, clientID s
 	} else if err := signed.read(o); err != nil {
 		return Claims{}, grantRefused("%v", err)
 	}
-	if err := v.check(signed, c.Issuer, clientID); err != nil {
+	if err := v.check(signed, c.Issuer, clientID, thumbprint); err != nil {
 		return Claims{}, err
 	}
 	if err := v.use(ctx, signed); err != nil {
@@ -126,7 +137,7 @@ func (v *Verifier) Verify(ctx context.Context, assertion secret.Text, clientID s
 	return signed, nil
 }
 
-func (v *Verifier) check(c Claims, issuer, clientID string) error {
+func (v *Verifier) check(c Claims, issuer, clientID, thumbprint string) error {
 	switch {
 	case c.Issuer != issuer:
 		return grantRefused("issuer is %q, want %q", c.Issuer, issuer)
@@ -138,8 +149,10 @@ func (v *Verifier) check(c Claims, issuer, clientID string) error {
 		return grantRefused("no subject (sub)")
 	case c.JTI == "":
 		return grantRefused("no identifier (jti)")
-	case c.Bound:
-		return grantRefused("it is bound to a key (cnf), and proofs are not supported")
+	case c.Bound && thumbprint == "":
+		return grantRefused("it is bound to a key (cnf), and the client has shown none")
+	case c.Bound && c.KeyThumbprint != thumbprint:
+		return grantRefused("it is bound to another key (cnf) than the client has shown")
 	}
 	if err := v.checkTimes(c); err != nil {
 		return err

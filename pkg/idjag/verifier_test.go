@@ -78,6 +78,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"jti absent", "jti", nil, grant, "jti"},
 		{"jti empty", "jti", "", grant, "jti"},
 		{"bound", "cnf", object{"jkt": "x"}, grant, "cnf"},
+		{"bound to an empty thumbprint", "cnf", object{"jkt": ""}, grant, "cnf"},
+		{"bound by nothing", "cnf", object{}, grant, "cnf"},
 		{"expired", "exp", at(-time.Minute), grant, "expired"},
 		{"expired within the leeway", "exp", at(-59 * time.Second), "", ""},
 		{"exp absent", "exp", nil, grant, "required"},
