@@ -30,6 +30,8 @@ type AccessToken struct {
 	Scopes   []string
 	Expires  time.Time
 	Revoked  bool
+
+	Thumbprint string // of the key it is bound to (RFC 9449); "" for a bearer token
 }
 
 // AS is the authorization server of MCP servers. By default it redeems ID-JAGs

@@ -212,7 +212,7 @@ func (a *AS) consented(c *call, asked *asking) *refusal {
 	}
 	a.consents = append(a.consents, s)
 	a.codes[value] = &grantCode{consent: s, redirect: asked.form.Get("redirect_uri"), challenge: asked.form.Get("code_challenge"),
-		expires: a.Clock().Add(time.Minute)}
+		jkt: asked.form.Get("dpop_jkt"), expires: a.Clock().Add(time.Minute)}
 	a.state.Unlock()
 	c.entry.Person, c.entry.Resource = s.person.Subject, s.resource
 	return a.redirect(c, a.Issuer, asked.form, map[string]any{"code": value})

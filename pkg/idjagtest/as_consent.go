@@ -14,6 +14,7 @@ type consent struct {
 	resource string
 	scopes   []string // as agreed to, with offline_access
 	refresh  bool     // whether refresh tokens belong to it
+	jkt      string   // key that the refresh tokens of a public client are bound to
 	tokens   []*AccessToken
 	over     string // why, empty while it lives
 }
@@ -34,6 +35,7 @@ type grantCode struct {
 	consent   *consent
 	redirect  string
 	challenge string
+	jkt       string // the dpop_jkt of its request (RFC 9449 section 10), may be empty
 	expires   time.Time
 	used      bool
 }
@@ -58,14 +60,15 @@ func (a *AS) tokenByCode(c *call, client Client) *refusal {
 	if err != nil {
 		return err
 	}
-	s, err := a.spendCode(value, client, challenge, resource, c.form.Get("redirect_uri"))
+	s, err := a.spendCode(c, value, client, challenge, resource)
 	if err != nil {
 		return err
 	}
 	return a.tokensOf(c, s, s.scopes)
 }
 
-func (a *AS) spendCode(value string, client Client, challenge, resource, redirect string) (*consent, *refusal) {
+func (a *AS) spendCode(c *call, value string, client Client, challenge, resource string) (*consent, *refusal) {
+	redirect := c.form.Get("redirect_uri")
 	a.state.Lock()
 	defer a.state.Unlock()
 	held := a.codes[value]
@@ -83,11 +86,16 @@ func (a *AS) spendCode(value string, client Client, challenge, resource, redirec
 		return nil, refuse("invalid_grant", "redirect_uri is %q, want that of the authorization request, %q", redirect, held.redirect)
 	case held.consent.resource != resource:
 		return nil, refuse("invalid_target", "resource is %q, want that of the authorization request, %q", resource, held.consent.resource)
+	case held.jkt != "" && held.jkt != c.entry.Thumbprint:
+		return nil, refuse("invalid_grant", "the code is bound to a key, of which there is no proof")
 	case challenge != held.challenge:
 		held.used = true // a wrong verifier means somebody else holds the code
 		return nil, refuse("invalid_grant", "code_verifier does not match the code_challenge")
 	}
 	held.used = true
+	if client.method() == AuthNone {
+		held.consent.jkt = c.entry.Thumbprint // RFC 9449 section 5
+	}
 	return held.consent, nil
 }
 
@@ -104,7 +112,7 @@ func (a *AS) tokenByRefresh(c *call, client Client) *refusal {
 		return err
 	}
 	asked := strings.Fields(c.form.Get("scope"))
-	s, err := a.spendRefresh(value, client, resource, asked)
+	s, err := a.spendRefresh(c, value, client, resource, asked)
 	if err != nil {
 		return err
 	}
@@ -114,7 +122,7 @@ func (a *AS) tokenByRefresh(c *call, client Client) *refusal {
 	return a.tokensOf(c, s, asked)
 }
 
-func (a *AS) spendRefresh(value string, client Client, resource string, asked []string) (*consent, *refusal) {
+func (a *AS) spendRefresh(c *call, value string, client Client, resource string, asked []string) (*consent, *refusal) {
 	a.state.Lock()
 	defer a.state.Unlock()
 	held := a.refreshes[value]
@@ -128,6 +136,8 @@ func (a *AS) spendRefresh(value string, client Client, resource string, asked []
 	case held.used:
 		held.consent.end("a refresh token was used twice")
 		return nil, refuse("invalid_grant", "the refresh token was used before; its family is revoked")
+	case held.consent.jkt != "" && held.consent.jkt != c.entry.Thumbprint:
+		return nil, refuse("invalid_grant", "the refresh token is bound to a key, of which there is no proof")
 	case held.consent.resource != resource:
 		return nil, refuse("invalid_target", "resource is %q, the consent is for %q", resource, held.consent.resource)
 	}

@@ -34,6 +34,7 @@ func (a *AS) metadata(c *call) *refusal {
 	if a.Registration {
 		body["registration_endpoint"] = a.RegistrationEndpoint()
 	}
+	a.DPoP.announce(body)
 	return a.reply(c, body)
 }
 

@@ -1,7 +1,6 @@
 package idjagtest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,7 +19,7 @@ func (a *AS) redeem(c *call, client Client) *refusal {
 	if len(assertion) > 16<<10 {
 		return refuse("invalid_grant", "the assertion is over 16 KiB")
 	}
-	t, problem := a.checkGrant(c.r.Context(), assertion, client)
+	t, problem := a.checkGrant(c, assertion, client)
 	if problem != nil {
 		return refuse("invalid_grant", "assertion: %v", problem)
 	}
@@ -54,7 +53,7 @@ func (a *AS) redeem(c *call, client Client) *refusal {
 
 // checkGrant is everything that makes an ID-JAG acceptable apart from what it is
 // good for.
-func (a *AS) checkGrant(ctx context.Context, assertion string, client Client) (token, error) {
+func (a *AS) checkGrant(c *call, assertion string, client Client) (token, error) {
 	issuer := unverifiedIssuer(assertion) // only to choose the keys; checked by the signature
 	a.state.Lock()
 	source := a.trusted[issuer]
@@ -62,7 +61,7 @@ func (a *AS) checkGrant(ctx context.Context, assertion string, client Client) (t
 	if source == nil {
 		return token{}, fmt.Errorf("its iss %q is not trusted here", issuer)
 	}
-	text, err := source(ctx)
+	text, err := source(c.r.Context())
 	if err != nil {
 		return token{}, err
 	}
@@ -96,10 +95,29 @@ func (a *AS) checkGrant(ctx context.Context, assertion string, client Client) (t
 		return token{}, fmt.Errorf("its nbf is in the future")
 	case t.text("sub") == "" || t.text("jti") == "":
 		return token{}, fmt.Errorf("it lacks sub or jti")
-	case t.claims["cnf"] != nil:
-		return token{}, fmt.Errorf("it is bound to a key and no proof is accepted here")
 	}
-	return t, nil
+	return t, a.checkBinding(c, t)
+}
+
+// checkBinding wants the proof to be of the key that an ID-JAG is bound to (JAG
+// section 9.8).
+func (a *AS) checkBinding(c *call, t token) error {
+	if t.claims["cnf"] == nil {
+		return nil
+	}
+	cnf, _ := t.claims["cnf"].(map[string]any)
+	jkt, _ := cnf["jkt"].(string)
+	switch {
+	case !a.DPoP.on():
+		return fmt.Errorf("it is bound to a key and no proof is accepted here")
+	case len(cnf) != 1 || jkt == "":
+		return fmt.Errorf("it is bound to something else than a jkt")
+	case c.entry.Thumbprint == "":
+		return fmt.Errorf("it is bound to a key and the request has no proof")
+	case c.entry.Thumbprint != jkt:
+		return fmt.Errorf("it is bound to another key than that of the proof")
+	}
+	return nil
 }
 
 // resource decides what the token will be for. The claim rules; a parameter must

@@ -25,6 +25,9 @@ func (a *AS) token(c *call) *refusal {
 	if !client.mayUse(grant) {
 		return refuse("unauthorized_client", "client %q may not use grant type %q", client.ID, grant)
 	}
+	if err := a.proof(c, a.TokenEndpoint(), "", a.DPoP.Require); err != nil {
+		return err
+	}
 	switch c.entry.What {
 	case Code:
 		return a.tokenByCode(c, client)
@@ -73,20 +76,25 @@ func (a *AS) wantedScopes(c *call, resource string, also ...string) ([]string, *
 }
 
 // issue makes an access token and answers with it and with more. from is the
-// consent behind it, nil for grants without one. t lacks only Expires.
+// consent behind it, nil for grants without one. t lacks only what is the same for
+// all grants: Expires and Thumbprint.
 func (a *AS) issue(c *call, t AccessToken, from *consent, more map[string]any) *refusal {
 	life := a.TokenLifetime
 	if life == 0 {
 		life = 15 * time.Minute
 	}
 	now := a.Clock()
-	t.Expires = now.Add(life)
+	t.Expires, t.Thumbprint = now.Add(life), c.entry.Thumbprint
 	value := random() + random()
 	if a.JWT {
-		signed, err := a.key.Sign(map[string]any{"typ": "at+jwt"}, map[string]any{
+		claims := map[string]any{
 			"iss": a.Issuer, "sub": t.Subject, "aud": t.Resource, "client_id": t.Client, "jti": random(),
 			"iat": now.Unix(), "exp": t.Expires.Unix(), "scope": strings.Join(t.Scopes, " "),
-		})
+		}
+		if t.Thumbprint != "" {
+			claims["cnf"] = map[string]any{"jkt": t.Thumbprint}
+		}
+		signed, err := a.key.Sign(map[string]any{"typ": "at+jwt"}, claims)
 		if err != nil {
 			return refuse("server_error", "%v", err)
 		}
@@ -94,17 +102,22 @@ func (a *AS) issue(c *call, t AccessToken, from *consent, more map[string]any) *
 	}
 	body := map[string]any{
 		"access_token": value,
-		"token_type":   "Bearer",
+		"token_type":   c.tokenType(),
 		"expires_in":   int(life.Seconds()),
 		"scope":        strings.Join(t.Scopes, " "),
 	}
 	for name, v := range more {
 		body[name] = v
 	}
+	a.bendBody(c, body)
+	if body["token_type"] == "Bearer" {
+		t.Thumbprint = "" // BearerDespiteProof means it
+	}
 	if err := a.keep(value, &t, from); err != nil {
 		return err
 	}
-	return a.reply(c, body)
+	c.send(body)
+	return nil
 }
 
 // keep remembers an access token, unless its consent ended meanwhile.

@@ -96,6 +96,7 @@ type session struct {
 	acr      string
 	scopes   []string
 	authTime time.Time
+	jkt      string // key that the refresh tokens of a public client are bound to
 	revoked  string // why, empty while it lives
 }
 
@@ -287,7 +288,7 @@ func grantKind(form url.Values) string {
 
 func (p *IdP) metadata(c *call) *refusal {
 	base := p.base()
-	return p.reply(c, map[string]any{
+	body := map[string]any{
 		"issuer":                                            p.Issuer,
 		"authorization_endpoint":                            base + "/authorize",
 		"token_endpoint":                                    base + "/token",
@@ -303,7 +304,9 @@ func (p *IdP) metadata(c *call) *refusal {
 		"code_challenge_methods_supported":                  []string{"S256"},
 		"authorization_response_iss_parameter_supported":    true,
 		"identity_chaining_requested_token_types_supported": []string{TypeIDJAG},
-	})
+	}
+	p.DPoP.announce(body)
+	return p.reply(c, body)
 }
 
 func (p *IdP) jwks(c *call) *refusal {

@@ -48,7 +48,7 @@ func (p *IdP) subject(c *call, client Client) (*session, *refusal) {
 	case kind == TypeIDToken:
 		return p.subjectByIDToken(value, client)
 	case kind == TypeRefreshToken && !p.NoRefreshSubject:
-		held, err := p.liveRefresh(value, client) // as in the refresh grant, JAG section 4.3.3
+		held, err := p.liveRefresh(c, value, client) // as in the refresh grant, JAG section 4.3.3
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +164,9 @@ func (p *IdP) grant(c *call, s *session, n Connection, scopes []string) *refusal
 	claims := p.grantClaims(s, n, scopes)
 	if c.form.Get("resource") == "" {
 		delete(claims, "resource") // nobody asked for one
+	}
+	if c.entry.Thumbprint != "" {
+		claims["cnf"] = map[string]any{"jkt": c.entry.Thumbprint} // JAG section 9.8
 	}
 	p.bend(Exchange, header, claims)
 	signed, err := p.keys[0].Sign(header, claims)

@@ -23,6 +23,9 @@ func (p *IdP) token(c *call) *refusal {
 	if !client.mayUse(grant) {
 		return refuse("unauthorized_client", "client %q may not use grant type %q", client.ID, grant)
 	}
+	if err := p.proof(c, p.TokenEndpoint(), "", p.DPoP.Require && c.entry.What == Exchange); err != nil {
+		return err
+	}
 	switch c.entry.What {
 	case Code:
 		return p.tokenByCode(c, client)
@@ -64,6 +67,9 @@ func (p *IdP) tokenByCode(c *call, client Client) *refusal {
 		return refuse("invalid_grant", "code_verifier does not match the code_challenge")
 	}
 	held.used = true
+	if client.method() == AuthNone {
+		held.session.jkt = c.entry.Thumbprint // RFC 9449 section 5
+	}
 	return p.tokens(c, held.session, "")
 }
 
@@ -76,7 +82,7 @@ func (p *IdP) tokenByRefresh(c *call, client Client) *refusal {
 	}
 	p.state.Lock()
 	defer p.state.Unlock()
-	held, err := p.liveRefresh(value, client)
+	held, err := p.liveRefresh(c, value, client)
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (p *IdP) tokenByRefresh(c *call, client Client) *refusal {
 }
 
 // liveRefresh looks a refresh token up; the caller holds the lock.
-func (p *IdP) liveRefresh(value string, client Client) (*refresh, *refusal) {
+func (p *IdP) liveRefresh(c *call, value string, client Client) (*refresh, *refusal) {
 	held := p.refreshes[value]
 	switch {
 	case held == nil:
@@ -105,6 +111,8 @@ func (p *IdP) liveRefresh(value string, client Client) (*refresh, *refusal) {
 	case held.used:
 		held.session.revoked = "a refresh token was used twice"
 		return nil, refuse("invalid_grant", "the refresh token was used before; its family is revoked")
+	case held.session.jkt != "" && held.session.jkt != c.entry.Thumbprint:
+		return nil, refuse("invalid_grant", "the refresh token is bound to a key, of which there is no proof")
 	}
 	return held, nil
 }
@@ -119,7 +127,7 @@ func (p *IdP) tokens(c *call, s *session, keep string) *refusal {
 	accessToken := random()
 	body := map[string]any{
 		"access_token": accessToken,
-		"token_type":   "Bearer",
+		"token_type":   c.tokenType(),
 		"expires_in":   3600,
 		"scope":        strings.Join(s.scopes, " "),
 	}

@@ -122,11 +122,15 @@ func (m *MCPServer) metadata(c *call) *refusal {
 	if len(m.Scopes) > 0 {
 		body["scopes_supported"] = m.Scopes
 	}
+	m.DPoP.announce(body)
+	if m.DPoP.Require {
+		body["dpop_bound_access_tokens_required"] = true
+	}
 	return m.reply(c, body)
 }
 
 // call checks the bearer token at the authorization server (RFC 6750, RFC 9728
-// section 5.1) and answers.
+// section 5.1; with DPoP, RFC 9449 section 7) and answers.
 func (m *MCPServer) call(c *call) *refusal {
 	c.entry.Resource = m.Resource
 	if c.r.URL.Query().Has("access_token") {
@@ -138,7 +142,8 @@ func (m *MCPServer) call(c *call) *refusal {
 		return m.challenge(c, r)
 	}
 	scheme, value, _ := strings.Cut(headers[0], " ")
-	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") || value == "" {
+	bound := m.DPoP.on() && strings.EqualFold(scheme, "DPoP")
+	if len(headers) > 1 || !(bound || strings.EqualFold(scheme, "Bearer")) || value == "" {
 		return m.challenge(c, refuse("invalid_request", "the Authorization header is not one Bearer token"))
 	}
 	t, live := m.AS.Lookup(value)
@@ -149,6 +154,9 @@ func (m *MCPServer) call(c *call) *refusal {
 		return m.challenge(c, refuse("invalid_token", "the access token has expired or is revoked").as(401))
 	case t.Resource != m.Resource:
 		return m.challenge(c, refuse("invalid_token", "the access token is for %q, not for %q", t.Resource, m.Resource).as(401))
+	}
+	if err := m.possession(c, value, t, bound); err != nil {
+		return m.challenge(c, err.as(http.StatusUnauthorized))
 	}
 	c.entry.Person, c.entry.Client = t.Subject, t.Client
 	for _, scope := range m.Scopes {
@@ -162,7 +170,31 @@ func (m *MCPServer) call(c *call) *refusal {
 	return m.rpc(c, t)
 }
 
-// challenge adds WWW-Authenticate to a refusal.
+// possession holds a bound token to its key, and a bearer token to being one (RFC
+// 9449 section 7). A server without DPoP takes every token that comes as Bearer.
+func (m *MCPServer) possession(c *call, value string, t AccessToken, bound bool) *refusal {
+	switch {
+	case !m.DPoP.on():
+		return m.proof(c, m.URL(), value, false)
+	case !bound && t.Thumbprint != "":
+		return refuse("invalid_token", "the access token is bound to a key, but came as Bearer")
+	case !bound && m.DPoP.Require:
+		return refuse("invalid_token", "the access token is not bound to a key")
+	case !bound:
+		return nil
+	case t.Thumbprint == "":
+		return refuse("invalid_token", "the access token is not bound to a key, but came as DPoP")
+	}
+	if err := m.proof(c, m.URL(), value, true); err != nil {
+		return err
+	}
+	if t.Thumbprint != c.entry.Thumbprint {
+		return refuse("invalid_token", "the access token is bound to another key than that of the proof")
+	}
+	return nil
+}
+
+// challenge adds WWW-Authenticate to a refusal: one for each scheme that would do.
 func (m *MCPServer) challenge(c *call, r *refusal) *refusal {
 	var parts []string
 	if r.code != "" {
@@ -174,7 +206,13 @@ func (m *MCPServer) challenge(c *call, r *refusal) *refusal {
 	if len(m.Scopes) > 0 {
 		parts = append(parts, `scope="`+strings.Join(m.Scopes, " ")+`"`)
 	}
-	c.w.Header().Set("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(parts, ", ")))
+	if !m.DPoP.Require {
+		c.w.Header().Add("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(parts, ", ")))
+	}
+	if m.DPoP.on() {
+		parts = append(parts, `algs="`+ES256+`"`)
+		c.w.Header().Add("WWW-Authenticate", "DPoP "+strings.Join(parts, ", "))
+	}
 	return r
 }
 

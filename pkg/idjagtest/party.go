@@ -23,11 +23,15 @@ type Party struct {
 	// Addr is where to listen; "" means 127.0.0.1 and any port. Only loopback
 	// addresses are accepted.
 	Addr string
+	// DPoP is about proofs of possession; zero ignores them.
+	DPoP DPoPPolicy
 
 	mu       sync.Mutex
 	requests []*Request
 	faults   map[string]*struckFault
 	quirks   []Quirk
+	nonce    string          // that DPoP proofs must have now
+	proofs   map[string]bool // DPoP proofs seen, by key and jti
 	server   *http.Server
 	done     chan struct{}
 }
@@ -219,16 +223,24 @@ func (c *call) need(name string) (string, *refusal) {
 // reply sends a JSON object, after the quirks have bent it. The status is 200, or
 // what the entry says.
 func (p *Party) reply(c *call, body map[string]any) *refusal {
+	p.bendBody(c, body)
+	c.send(body)
+	return nil
+}
+
+func (p *Party) bendBody(c *call, body map[string]any) {
 	for _, q := range p.quirksOn(c.entry.What) {
 		if q.Body != nil {
 			q.Body(body)
 		}
 	}
+}
+
+func (c *call) send(body map[string]any) {
 	if c.entry.Status == 0 {
 		c.entry.Status = http.StatusOK
 	}
 	writeJSON(c.w, c.entry.Status, body)
-	return nil
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -7,7 +7,7 @@ import "slices"
 // has to tolerate or to refuse; protocol texts call the rules X2 to X15, A1 to
 // A7 and the metadata checks of RFC 8414.
 type Quirk struct {
-	On     string                      // Metadata, Exchange, Redeem, Code, Refresh, JWKS, Authorize
+	On     string                      // Metadata, Exchange, Redeem, Code, ..., Token for all grants, JWKS, Authorize
 	Header func(header map[string]any) // JOSE header, before signing
 	Claims func(claims map[string]any) // claims of the ID-JAG or ID token, before signing
 	Body   func(body map[string]any)   // members of the JSON answer (Authorize: of the redirect)
@@ -25,7 +25,7 @@ func (p *Party) quirksOn(what string) []Quirk {
 	defer p.mu.Unlock()
 	var list []Quirk
 	for _, q := range p.quirks {
-		if q.On == what {
+		if sameKind(what, q.On) {
 			list = append(list, q)
 		}
 	}
@@ -143,6 +143,25 @@ func ResourceArray(others ...any) Quirk {
 
 // Bound adds a cnf claim for a key nobody has (X14).
 func Bound() Quirk { return Claim("cnf", map[string]any{"jkt": random()}) }
+
+// Unbound takes the proof and says nothing of it in the ID-JAG (X13).
+func Unbound() Quirk { return Claim("cnf", nil) }
+
+// BoundElsewhere takes the proof and binds the ID-JAG to another key (X13).
+func BoundElsewhere() Quirk { return Claim("cnf", map[string]any{"jkt": athOf(random())}) }
+
+// BearerDespiteProof answers every proof with a bearer token, which works as one
+// (A3). An AS without DPoP does the same, but does not announce DPoP either.
+func BearerDespiteProof() Quirk {
+	return Quirk{On: Token, Body: func(m map[string]any) {
+		if m["token_type"] == "DPoP" {
+			m["token_type"] = "Bearer"
+		}
+	}}
+}
+
+// DPoPWithoutProof calls a bearer token a bound one (A3).
+func DPoPWithoutProof() Quirk { return Member(Token, "token_type", "DPoP") }
 
 // Actor adds an act claim, as Okta does for agents (X17).
 func Actor(sub string) Quirk { return Claim("act", map[string]any{"sub": sub}) }

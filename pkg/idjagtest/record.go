@@ -19,6 +19,7 @@ type Request struct {
 
 	Client     string // the authenticated client, else empty
 	AuthMethod string // how it authenticated
+	Thumbprint string // of the key whose DPoP proof was accepted, else empty
 	Person     string // subject the request was about, when known
 	Audience   string // exchange: the audience asked for
 	Resource   string // the resource asked for, or the one that was called
