@@ -75,8 +75,8 @@ func TestStrict(t *testing.T) {
 func TestResourceFields(t *testing.T) {
 	r, err := parseResource(wiki, wiki, []byte(`{"resource":"`+wiki+`","authorization_servers":["https://a.example","https://b.example/t"],
 		"scopes_supported":["read"],"bearer_methods_supported":[],"resource_name":"Wiki","extra":{"a":1},
-		"dpop_bound_access_tokens_required":true,"tls_client_certificate_bound_access_tokens":true}`), true)
-	if err != nil || len(r.AuthorizationServers) != 2 || r.ScopesSupported[0] != "read" || r.Name != "Wiki" || !r.DPoPRequired || !r.MTLSRequired {
+		"dpop_bound_access_tokens_required":true,"dpop_signing_alg_values_supported":["ES256"],"tls_client_certificate_bound_access_tokens":true}`), true)
+	if err != nil || len(r.AuthorizationServers) != 2 || r.ScopesSupported[0] != "read" || r.Name != "Wiki" || !r.DPoPRequired || !r.MTLSRequired || len(r.DPoPSigningAlgs) != 1 || r.DPoPSigningAlgs[0] != "ES256" {
 		t.Errorf("parseResource = %+v, %v", r, err)
 	}
 	if r.AcceptsHeader() {

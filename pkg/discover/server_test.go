@@ -20,6 +20,7 @@ func TestServerFields(t *testing.T) {
 		"scopes_supported":["openid"],"code_challenge_methods_supported":["S256"],
 		"id_token_signing_alg_values_supported":["RS256"],"identity_chaining_requested_token_types_supported":["j"],
 		"authorization_response_iss_parameter_supported":true,"client_id_metadata_document_supported":true,
+		"dpop_signing_alg_values_supported":["ES256","RS256"],
 		"mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example"}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +35,7 @@ func TestServerFields(t *testing.T) {
 		TokenEndpointAuthSigningAlgs: []string{"ES256"}, ScopesSupported: []string{"openid"},
 		CodeChallengeMethods: []string{"S256"}, CodeChallengeMethodsStated: true,
 		IDTokenSigningAlgs: []string{"RS256"}, IdentityChainingTokenTypes: []string{"j"},
+		DPoPSigningAlgs:       []string{"ES256", "RS256"},
 		IssParameterSupported: true, ClientIDMetadataDocument: true,
 		Source: issuer + "/.well-known/openid-configuration",
 	}
