@@ -60,6 +60,10 @@ var companyOptions = map[string]func(c *idjagtest.Company, value string){
 	"root-metadata":       func(c *idjagtest.Company, _ string) { c.MCP.Form = idjagtest.RootMetadata },
 	"published":           func(c *idjagtest.Company, v string) { c.MCP.Published = v },
 	"grant-lifetime":      func(c *idjagtest.Company, v string) { c.IdP.GrantLifetime, _ = time.ParseDuration(v) },
+	"standard":            func(c *idjagtest.Company, _ string) { idjagtest.Standard(c) },
+	"both":                func(c *idjagtest.Company, _ string) { idjagtest.Standard(c); c.AS.NoIDJAG = false },
+	"no-registration":     func(c *idjagtest.Company, _ string) { c.AS.Registration = false },
+	"no-offline":          func(c *idjagtest.Company, _ string) { c.AS.OfflineAccess = false },
 	"cacheable":           func(c *idjagtest.Company, _ string) { cacheable(c) },
 	"method":              func(c *idjagtest.Company, v string) { c.IdPClient.Method, c.ASClient.Method = v, v },
 }

@@ -74,7 +74,7 @@ func explain(err error) report {
 		return r
 	}
 	for _, known := range []func(error, *stage.Error, *report) bool{
-		explainUsage, explainMode, explainIdentity, explainChecks, explainDiscovery, explainStorage, explainNetwork,
+		explainUsage, explainMode, explainClient, explainIdentity, explainChecks, explainDiscovery, explainStorage, explainNetwork,
 	} {
 		if known(err, at, &r) {
 			return r

@@ -71,7 +71,7 @@ Standard output is the answer, standard error the conversation.`,
 	root.AddCommand(
 		newLogin(a), newLogout(a), newStatus(a), newServer(a),
 		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
-		newSetup(a), newTeardown(a), newImport(a), newVersion(a),
+		newSetup(a), newTeardown(a), newImport(a), newCIMD(a), newKeys(a), newVersion(a),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -164,7 +165,8 @@ func serverOf(s config.Server, r state.Server) serverStatus {
 
 func (a *app) show(v statusView) error {
 	w := a.env.Stdout
-	if len(v.SignIns) == 0 {
+	managed := func(s serverStatus) bool { return s.Mode == config.ModeEMA }
+	if len(v.SignIns) == 0 && (len(v.Servers) == 0 || slices.ContainsFunc(v.Servers, managed)) {
 		fmt.Fprintln(w, "no identity provider is configured")
 		fmt.Fprintln(a.env.Stderr, "hint: mcpauth login --issuer https://your-company.example --client-id ID")
 	}
@@ -172,7 +174,9 @@ func (a *app) show(v statusView) error {
 		fmt.Fprintln(w, a.sentence(s))
 	}
 	if len(v.Servers) > 0 {
-		fmt.Fprintln(w)
+		if len(v.SignIns) > 0 {
+			fmt.Fprintln(w)
+		}
 		if err := a.table(w, v.Servers); err != nil {
 			return err
 		}
