@@ -54,13 +54,20 @@ func (d Destination) covers(method string, u *url.URL) bool {
 // originOf returns scheme, host and port with the default port spelled out, and
 // "" for what is not http or https. "host." is another host than "host".
 func originOf(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	host := lower(u.Hostname())
-	if (u.Scheme != "http" && u.Scheme != "https") || host == "" {
+	port, host := "", lower(u.Hostname())
+	switch u.Scheme {
+	case "http":
+		port = "80"
+	case "https":
+		port = "443"
+	default:
 		return ""
+	}
+	if host == "" {
+		return ""
+	}
+	if given := u.Port(); given != "" {
+		port = given
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

@@ -90,6 +90,9 @@ func (n *Net) inspectURL(u *url.URL) error {
 	if u.User != nil || u.Opaque != "" {
 		return &Blocked{Reason: "a URL with user information or without a host"}
 	}
+	if u.RawQuery == "" {
+		return nil
+	}
 	for name, values := range u.Query() {
 		kinds := fieldKinds(name)
 		if name == "code" || name == "token" || name == "device_code" {

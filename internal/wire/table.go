@@ -68,6 +68,7 @@ type table struct {
 
 type entry struct {
 	text   secret.Text
+	folded secret.Text // the same decoded to the end
 	grants []grant
 }
 
@@ -79,19 +80,20 @@ func (t *table) add(s secret.Text, g grant) {
 	}
 	key := sha256.Sum256([]byte(s.Reveal()))
 	if t.known[key] == nil {
-		t.known[key] = &entry{text: s}
+		t.known[key] = &entry{text: s, folded: secret.New(fold(s.Reveal()))}
 	}
 	if !slices.Contains(t.known[key].grants, g) {
 		t.known[key].grants = append(t.known[key].grants, g)
 	}
 }
 
-// grants returns what is known of a value, nil for a stranger.
+// grants returns what is known of a value, nil for a stranger. What is in the list
+// does not change any more.
 func (t *table) grants(value string) []grant {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if e := t.known[sha256.Sum256([]byte(value))]; e != nil {
-		return slices.Clone(e.grants)
+		return slices.Clip(e.grants)
 	}
 	return nil
 }
@@ -109,9 +111,9 @@ func (t *table) find(text string) (Kind, bool) {
 	if len(t.known) == 0 || text == "" {
 		return 0, false
 	}
-	whole, same := text, func(s string) string { return s }
+	whole := text
 	for range maxDecode {
-		if kind, ok := t.search(text, same); ok {
+		if kind, ok := t.search(text, func(e *entry) secret.Text { return e.text }); ok {
 			return kind, true
 		}
 		next := unescape(text)
@@ -120,18 +122,26 @@ func (t *table) find(text string) (Kind, bool) {
 		}
 		text = next
 	}
-	return t.search(fold(whole), fold)
+	return t.search(fold(whole), func(e *entry) secret.Text { return e.folded })
 }
 
-func (t *table) search(text string, spell func(string) string) (Kind, bool) {
-	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(`/?&=;,:@#" `, r) })
+func (t *table) search(text string, spelling func(*entry) secret.Text) (Kind, bool) {
 	for _, e := range t.known {
-		s := spell(e.text.Reveal())
-		if text == s || len(s) >= minSubstring && strings.Contains(text, s) || slices.Contains(words, s) {
+		s := spelling(e).Reveal()
+		if text == s || len(s) >= minSubstring && strings.Contains(text, s) || len(s) < minSubstring && hasWord(text, s) {
 			return e.grants[0].kind, true
 		}
 	}
 	return 0, false
+}
+
+func hasWord(text, word string) bool {
+	for w := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(`/?&=;,:@#" `, r) }) {
+		if w == word {
+			return true
+		}
+	}
+	return false
 }
 
 // findInJSON looks for a known secret in all strings, names and numbers, as they
