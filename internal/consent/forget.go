@@ -44,11 +44,14 @@ func (k *Keeper) Revoke(ctx context.Context, t Target) error {
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
 		return fmt.Errorf("revoke the consent: %w", err)
 	}
-	l, _ := k.latest(ctx, t)
-	if refresh.IsZero() && l.AccessToken == "" {
+	var access secret.Text
+	if l, ok := k.latestOf(ctx, t.url(), *c); ok && l.Expires.After(k.now()) {
+		access = secret.New(l.AccessToken)
+	}
+	if refresh.IsZero() && access.IsZero() {
 		return nil
 	}
-	return k.revoke(ctx, t, *c, refresh, secret.New(l.AccessToken))
+	return k.revoke(ctx, t, *c, refresh, access)
 }
 
 // revoke takes a part of the caller's time: a server that hangs must not keep what

@@ -54,17 +54,23 @@ func (k *Keeper) setLatest(ctx context.Context, t Target, c state.Consent, token
 	}
 }
 
-// latest returns the last token, if it is for this target, by the consent on
-// record, and still good.
+// latest returns the last token, if it is for this target and still good.
 func (k *Keeper) latest(ctx context.Context, t Target) (l latest, ok bool) {
 	c := k.record(t.url()).Consent
-	plain, err := k.Vault.Open(ctx, latestName(t.url()))
-	if err != nil || c == nil || json.Unmarshal(plain, &l) != nil {
+	if c == nil || c.Issuer != t.AS.Issuer {
 		return latest{}, false
 	}
-	ours := l.Issuer == t.AS.Issuer && l.Issuer == c.Issuer && l.ClientID == c.ClientID && l.Agreed.Equal(c.When) &&
-		l.Resource == t.resource() && l.Key == t.key()
-	return l, ours && l.AccessToken != "" && l.Expires.After(k.now())
+	l, ok = k.latestOf(ctx, t.url(), *c)
+	return l, ok && l.Resource == t.resource() && l.Key == t.key() && l.Expires.After(k.now())
+}
+
+// latestOf returns the last token of a consent, whatever it is for.
+func (k *Keeper) latestOf(ctx context.Context, serverURL string, c state.Consent) (l latest, ok bool) {
+	plain, err := k.Vault.Open(ctx, latestName(serverURL))
+	if err != nil || json.Unmarshal(plain, &l) != nil {
+		return latest{}, false
+	}
+	return l, l.AccessToken != "" && l.Issuer == c.Issuer && l.ClientID == c.ClientID && l.Agreed.Equal(c.When)
 }
 
 // token is without the refresh token, which nobody needs besides the Keeper.
