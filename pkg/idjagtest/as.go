@@ -83,7 +83,8 @@ type AS struct {
 	codes     map[string]*grantCode
 	refreshes map[string]*grantRefresh
 	consents  []*consent
-	newcomers []Client // who registered, oldest first
+	platforms map[string]trustedPlatform // by issuer
+	newcomers []Client                   // who registered, oldest first
 }
 
 // Start listens on loopback over plain HTTP.
@@ -246,7 +247,7 @@ func (a *AS) endpoint(path string) (kind func(url.Values) string, serve func(*ca
 	case at(base + "/jwks"):
 		return is(JWKS), a.jwks
 	case at(a.TokenEndpoint()):
-		return grantKind, a.token
+		return a.grantKind, a.token
 	case at(base + "/revoke"):
 		return is(Revoke), a.revoke
 	case a.Registration && at(a.RegistrationEndpoint()):

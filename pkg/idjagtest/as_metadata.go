@@ -38,11 +38,17 @@ func (a *AS) metadata(c *call) *refusal {
 	return a.reply(c, body)
 }
 
-// grants lists the grant types this server has.
+// grants lists the grant types this server has. Client credentials are among them
+// once a client may use them.
 func (a *AS) grants() []string {
 	list := []string{}
-	if !a.NoIDJAG {
+	a.state.Lock()
+	if !a.NoIDJAG || len(a.platforms) > 0 {
 		list = append(list, GrantJWTBearer)
+	}
+	a.state.Unlock()
+	if a.anyMayUse(grantOwn) {
+		list = append(list, grantOwn)
 	}
 	if a.Consent {
 		list = append(list, grantCodeFlow, grantRefreshing)

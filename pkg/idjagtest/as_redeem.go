@@ -1,13 +1,10 @@
 package idjagtest
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // redeem spends an ID-JAG (RFC 7523 section 2.1, JAG section 4.4.1).
@@ -61,15 +58,7 @@ func (a *AS) checkGrant(c *call, assertion string, client Client) (token, error)
 	if source == nil {
 		return token{}, fmt.Errorf("its iss %q is not trusted here", issuer)
 	}
-	text, err := source(c.r.Context())
-	if err != nil {
-		return token{}, err
-	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(text, &set); err != nil {
-		return token{}, fmt.Errorf("the keys of %q are not a JWK set", issuer)
-	}
-	t, err := verify(assertion, set.Keys)
+	t, err := verifyFrom(c.r.Context(), source, issuer, assertion)
 	if err != nil {
 		return token{}, err
 	}

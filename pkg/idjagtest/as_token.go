@@ -1,17 +1,27 @@
 package idjagtest
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
+
+// grantKind names a token request.
+func (a *AS) grantKind(form url.Values) string {
+	kind := grantKind(form)
+	if kind == Redeem && a.isWorkload(form.Get("assertion")) {
+		return Workload
+	}
+	return kind
+}
 
 // token is the token endpoint of the authorization server.
 func (a *AS) token(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
+	client, err := a.caller(c)
 	if err != nil {
 		return err
 	}
@@ -22,7 +32,7 @@ func (a *AS) token(c *call) *refusal {
 	if !slices.Contains(a.grants(), grant) {
 		return refuse("unsupported_grant_type", "grant type %q is not the JWT bearer grant, nor another one of this server", grant)
 	}
-	if !client.mayUse(grant) {
+	if client.ID != "" && !client.mayUse(grant) {
 		return refuse("unauthorized_client", "client %q may not use grant type %q", client.ID, grant)
 	}
 	if err := a.proof(c, a.TokenEndpoint(), "", a.DPoP.Require); err != nil {
@@ -33,8 +43,25 @@ func (a *AS) token(c *call) *refusal {
 		return a.tokenByCode(c, client)
 	case Refresh:
 		return a.tokenByRefresh(c, client)
+	case ClientCredentials:
+		return a.tokenByClient(c, client)
+	case Workload:
+		return a.tokenByWorkload(c, client)
+	}
+	if a.NoIDJAG {
+		return refuse("invalid_grant", "assertion: its iss %q is no platform that is trusted here", unverifiedIssuer(c.form.Get("assertion")))
 	}
 	return a.redeem(c, client)
+}
+
+// caller authenticates the client. A workload need not be one.
+func (a *AS) caller(c *call) (Client, *refusal) {
+	named := c.r.Header.Get("Authorization") != "" || c.form.Has("client_id") || c.form.Has("client_secret") ||
+		c.form.Has("client_assertion") || c.form.Has("client_assertion_type")
+	if c.entry.What == Workload && !named {
+		return Client{}, nil
+	}
+	return a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
 }
 
 // wantedResource is the resource that a request names (RFC 8707 section 2), which

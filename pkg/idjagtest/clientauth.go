@@ -43,7 +43,7 @@ type Client struct {
 	// literal (RFC 8252 section 7.3).
 	RedirectURIs []string
 	// Grants lists the grant types the client may use; empty means all that the
-	// server has.
+	// server has, except client_credentials, which has to be named.
 	Grants []string
 }
 
@@ -52,6 +52,17 @@ func (c Client) method() string {
 		return AuthBasic
 	}
 	return c.Method
+}
+
+func (s *clients) anyMayUse(grant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.byID {
+		if c.mayUse(grant) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c Client) publicKeys() []jose.JSONWebKey {
@@ -67,7 +78,7 @@ func (c Client) mayUse(grant string) bool {
 			return true
 		}
 	}
-	return len(c.Grants) == 0
+	return len(c.Grants) == 0 && grant != grantOwn
 }
 
 // clients holds the registrations of one server and the assertions it has seen.

@@ -144,6 +144,17 @@ func (c *Company) SignIn(authorizeURL string) (callbackURL string, err error) {
 	return c.Browser().SignIn(context.Background(), authorizeURL)
 }
 
+// Platform makes a platform whose workloads the AS trusts; the JWTs it mints have
+// to be for the AS's issuer.
+func (c *Company) Platform(issuer string) *Platform {
+	c.tb.Helper()
+	p, err := NewPlatform(issuer)
+	c.must(err)
+	p.Now = c.Now
+	c.AS.TrustWorkload(issuer, p.Keys, "")
+	return p
+}
+
 // MintIDToken signs an ID token for the person, with a live session behind it.
 // mutate may be nil.
 func (c *Company) MintIDToken(mutate func(header, claims map[string]any)) string {

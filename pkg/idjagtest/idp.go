@@ -26,6 +26,7 @@ const (
 
 	grantCodeFlow   = "authorization_code"
 	grantRefreshing = "refresh_token"
+	grantOwn        = "client_credentials"
 )
 
 // Person is somebody who can sign in at the IdP.
@@ -282,6 +283,8 @@ func grantKind(form url.Values) string {
 		return Exchange
 	case GrantJWTBearer:
 		return Redeem
+	case grantOwn:
+		return ClientCredentials
 	}
 	return OtherGrant
 }

@@ -184,19 +184,29 @@ func publicHalves(keys []*Key) []jose.JSONWebKey {
 
 // unverifiedIssuer reads iss before any check, to find out whose keys to use.
 func unverifiedIssuer(compact string) string {
-	parts := strings.Split(compact, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return ""
-	}
 	var claims struct {
 		Issuer string `json:"iss"`
 	}
-	if json.Unmarshal(payload, &claims) != nil {
-		return ""
-	}
+	decodePart(compact, 1, &claims)
 	return claims.Issuer
+}
+
+// unverifiedType reads typ before any check, to find out which checks apply.
+func unverifiedType(compact string) string {
+	var header struct {
+		Type string `json:"typ"`
+	}
+	decodePart(compact, 0, &header)
+	return header.Type
+}
+
+// decodePart reads one part of a compact JWS; what is not one changes nothing.
+func decodePart(compact string, part int, into any) {
+	parts := strings.Split(compact, ".")
+	if len(parts) != 3 {
+		return
+	}
+	if text, err := base64.RawURLEncoding.DecodeString(parts[part]); err == nil {
+		json.Unmarshal(text, into)
+	}
 }

@@ -34,20 +34,22 @@ type Request struct {
 // Values of Request.What, which are also the names that Count, SetFault and
 // Quirk.On take.
 const (
-	Metadata    = "metadata" // the metadata document of whichever party
-	JWKS        = "jwks"
-	Authorize   = "authorize"
-	SignInForm  = "sign-in"  // the filled sign-in form
-	ConsentForm = "consent"  // the answer to an AS's consent page
-	Code        = "code"     // token endpoint: authorization_code
-	Refresh     = "refresh"  // token endpoint: refresh_token
-	Exchange    = "exchange" // token endpoint: token-exchange
-	Redeem      = "redeem"   // token endpoint: jwt-bearer
-	OtherGrant  = "other-grant"
-	Revoke      = "revoke"
-	Register    = "register" // RFC 7591 registration at the AS
-	Call        = "call"     // a request to the MCP server itself
-	Unknown     = "unknown"  // a path that the party does not have
+	Metadata          = "metadata" // the metadata document of whichever party
+	JWKS              = "jwks"
+	Authorize         = "authorize"
+	SignInForm        = "sign-in"  // the filled sign-in form
+	ConsentForm       = "consent"  // the answer to an AS's consent page
+	Code              = "code"     // token endpoint: authorization_code
+	Refresh           = "refresh"  // token endpoint: refresh_token
+	Exchange          = "exchange" // token endpoint: token-exchange
+	Redeem            = "redeem"   // token endpoint: jwt-bearer
+	Workload          = "workload" // token endpoint: jwt-bearer with the JWT of a platform that the AS trusts
+	OtherGrant        = "other-grant"
+	ClientCredentials = "client-credentials" // token endpoint
+	Revoke            = "revoke"
+	Register          = "register" // RFC 7591 registration at the AS
+	Call              = "call"     // a request to the MCP server itself
+	Unknown           = "unknown"  // a path that the party does not have
 )
 
 // Token matches every request to a token endpoint, whatever its grant.
@@ -79,7 +81,7 @@ func (r Request) matches(what string) bool { return sameKind(r.What, what) }
 func sameKind(have, want string) bool {
 	if want == Token {
 		switch have {
-		case Code, Refresh, Exchange, Redeem, OtherGrant:
+		case Code, Refresh, Exchange, Redeem, Workload, ClientCredentials, OtherGrant:
 			return true
 		}
 	}
