@@ -67,6 +67,10 @@ type AS struct {
 	AuthMethods    []string      // listed in the metadata and open to registrations; nil means none, basic and post, and those of AddClient
 	SecretLifetime time.Duration // of secrets given to registrations; 0 means for ever
 
+	// CIMD accepts client IDs that are URLs of metadata documents, for all grants,
+	// ID-JAGs included (EMA section 5); nil accepts none.
+	CIMD *CIMDPolicy
+
 	AutoApprove  bool                         // sign in and agree for whom login_hint names, or the first person, without pages
 	ChoosePerson bool                         // the sign-in page offers people to click on, without passwords
 	Page         func(io.Writer, SignInPage)  // renders the sign-in page; nil means a plain one

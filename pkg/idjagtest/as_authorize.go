@@ -51,7 +51,7 @@ func (a *AS) authorize(c *call) *refusal {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodPost {
 		return refuse("invalid_request", "the method is %s", c.r.Method).as(http.StatusMethodNotAllowed)
 	}
-	client, unknown := a.registered(c, c.form.Get("client_id"))
+	client, unknown := a.findClient(c, c.form.Get("client_id"))
 	if unknown != nil {
 		return unknown.as(http.StatusBadRequest) // a page for the person, not an answer to a client
 	}

@@ -34,6 +34,9 @@ func (a *AS) metadata(c *call) *refusal {
 	if a.Registration {
 		body["registration_endpoint"] = a.RegistrationEndpoint()
 	}
+	if a.CIMD != nil {
+		body["client_id_metadata_document_supported"] = true
+	}
 	a.DPoP.announce(body)
 	return a.reply(c, body)
 }
@@ -71,7 +74,7 @@ func (a *AS) scopesSupported() []string {
 }
 
 // methods lists how clients may authenticate: AuthMethods, else what the
-// registered clients use and what a new one may choose.
+// registered clients use and what others may.
 func (a *AS) methods() []string {
 	if a.AuthMethods != nil {
 		return a.AuthMethods
@@ -79,6 +82,9 @@ func (a *AS) methods() []string {
 	list := []string{}
 	if a.Registration {
 		list = append(list, AuthNone, AuthBasic, AuthPost)
+	}
+	if a.CIMD != nil {
+		list = append(list, AuthNone, AuthPrivateKeyJWT)
 	}
 	list = append(list, a.usedMethods()...)
 	slices.Sort(list)

@@ -61,7 +61,7 @@ func (a *AS) caller(c *call) (Client, *refusal) {
 	if c.entry.What == Workload && !named {
 		return Client{}, nil
 	}
-	return a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
+	return a.authenticate(c, a.findClient, a.Issuer, a.TokenEndpoint(), a.Clock())
 }
 
 // wantedResource is the resource that a request names (RFC 8707 section 2), which
@@ -169,7 +169,7 @@ func (a *AS) revoke(c *call) *refusal {
 	if err := c.mustBeForm(); err != nil {
 		return err
 	}
-	client, err := a.authenticate(c, a.registered, a.Issuer, a.TokenEndpoint(), a.Clock())
+	client, err := a.authenticate(c, a.findClient, a.Issuer, a.TokenEndpoint(), a.Clock())
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func verify(compact string, keys []jose.JSONWebKey) (token, error) {
 	}
 	head := signed.Signatures[0].Header
 	for _, key := range keys {
-		if key.KeyID != head.KeyID || key.Algorithm != head.Algorithm {
+		if key.KeyID != head.KeyID || (key.Algorithm != head.Algorithm && key.Algorithm != "") {
 			continue
 		}
 		payload, err := signed.Verify(key)
