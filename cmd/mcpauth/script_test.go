@@ -38,6 +38,8 @@ import (
 //	expand FROM TO       copy a file, with variables
 //	idp, as, as2, mcp …  change a party (parties_test.go)
 //	proxy, through       run mcpauth proxy, and call a server through it (proxy_test.go)
+//	publish              a web host with https for the folder www (publish_test.go)
+//	host FLAG…           run mcpauth cimd serve, until the end of the script
 //	nosecrets            the end of every script
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -54,7 +56,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
 			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
-			"proxy": proxyCmd, "through": through,
+			"proxy": proxyCmd, "through": through, "publish": publishCmd, "host": hostCmd,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
 	})
@@ -119,7 +121,8 @@ func exitCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
-	if out := ts.ReadFile("stdout"); got != 0 && out != "" && !slices.Contains(args, "explain") {
+	answers := slices.Contains(args, "explain") || slices.Contains(args, "lint") // also about what is wrong
+	if out := ts.ReadFile("stdout"); got != 0 && out != "" && !answers {
 		ts.Fatalf("a failure printed on standard output: %q", out)
 	}
 	for _, m := range toType.FindAllStringSubmatch(ts.ReadFile("stderr"), -1) {
@@ -177,6 +180,9 @@ func clockCmd(ts *testscript.TestScript, neg bool, args []string) {
 // it. A secret of the fakes is looked for as it is.
 var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.|eyJ[A-Za-z0-9_-]{60,}`)
 
+// privateKey is the shape of the private half of a JWK, and of a PEM file.
+var privateKey = regexp.MustCompile(`"d":\s*"[A-Za-z0-9_-]{40,}|-BEGIN [A-Z ]*PRIVATE KEY-`)
+
 // noSecrets ends every script: nothing that looks like a token, and no secret of
 // the company, stands in the conversation or in the clear in any file. Files
 // whose name starts with a dot are the script's own.
@@ -199,6 +205,9 @@ func noSecrets(ts *testscript.TestScript, neg bool, _ []string) {
 		seen++
 		if jwt.Match(b) {
 			ts.Fatalf("%s holds something that looks like a token", rel)
+		}
+		if privateKey.Match(b) {
+			ts.Fatalf("%s holds a private key", rel)
 		}
 		for _, s := range secrets {
 			if len(s) > 6 && bytes.Contains(b, []byte(s)) {

@@ -51,7 +51,7 @@ var imports = []struct {
 	{"internal/deliver/proxy", []string{"pkg/secret", "pkg/dpop", "pkg/discover", "internal/wire", "internal/token"}},
 	{"internal/deliver/clients", []string{"internal/state", "internal/ownfile", "internal/jsonedit", "internal/tomledit", "internal/yamledit"}},
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
-	{"internal/cli", slices.Concat(base, []string{"internal/signin", "internal/identity", "internal/grant", "internal/token",
+	{"internal/cli", slices.Concat(base, []string{"pkg/cimd", "internal/clientkey", "internal/signin", "internal/identity", "internal/grant", "internal/token",
 		"internal/deliver", "internal/deliver/bridge", "internal/deliver/proxy",
 		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term"})},
 

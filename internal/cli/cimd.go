@@ -60,8 +60,9 @@ may decide who mcpauth is. Any static web host will do.
   mcpauth cimd lint https://acme.example/mcpauth.json
 
 Without a key anybody can claim to be this client. With one, mcpauth proves itself by
-it; every computer that is to act as this client needs the private half then. A key
-that is published at a URL of its own (--jwks-uri) can be replaced there.`,
+it, and every computer that acts as this client needs a key that is published: its own,
+or the same one as a file ("keyFile"). Keys that are published at a URL of their own
+(--jwks-uri) can be many, and are replaced there.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return generateDocument(cmd.Context(), a, o) },
 	}

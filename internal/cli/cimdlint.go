@@ -146,6 +146,9 @@ func (a *app) lintURL(ctx context.Context, url string) ([]cimd.Finding, error) {
 	n.Configured(url) // a person wrote it down
 	ctx = wire.OnBehalfOf(ctx, url)
 	body, list, err := cimd.Fetch(ctx, n.Client(), url)
+	if blocked := (*wire.Blocked)(nil); errors.As(err, &blocked) && cimd.Broken(cimd.LintURL(url)) {
+		return cimd.LintURL(url), nil // nobody may ask there, such as at a plain http URL
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +196,7 @@ func (a *app) compare(ctx context.Context, url string, published cimd.Document) 
 		a.warn("the keys of this computer are not compared: " + err.Error())
 	}
 	ours := cimd.Generate(o)
+	ours.ClientID = "" // of which Lint tells
 	if !known || err != nil { // it may act as another client, or by other means
 		ours.TokenEndpointAuthMethod = ""
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/clientkey"
 	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/cimd"
 )
 
@@ -39,7 +40,8 @@ func newKeysGenerate(a *app) *cobra.Command {
 		Use:   "generate NAME",
 		Short: "Make a key and keep its private half",
 		Long: `Make a key. One that has the name already is not overwritten: authorization servers
-know mcpauth by it. To replace it, see "mcpauth keys rotate".
+know mcpauth by it. To replace it, see "mcpauth keys rotate". Before the first sign-in
+the configuration's "store" says where keys are kept, and else it is the keychain.
 
   mcpauth keys generate acme
   mcpauth keys jwks acme`,
@@ -274,6 +276,23 @@ func (a *app) keysOfStore() (*clientkey.Keeper, error) {
 
 func (a *app) keysIn() *clientkey.Keeper {
 	return &clientkey.Keeper{Vault: a.vault, State: a.state, Now: a.env.Now}
+}
+
+// leavesKeys is the error of a change of stores that would leave keys behind, where
+// nothing finds them. A store that cannot be opened any more holds nobody up.
+func (a *app) leavesKeys(ctx context.Context, kept state.Store) error {
+	defer func() { a.vault = nil }()
+	if _, err := a.openStore(kept); err != nil {
+		return nil
+	}
+	list, _ := a.keysIn().List(ctx)
+	if len(list) == 0 {
+		return nil
+	}
+	return &usageError{
+		text: fmt.Sprintf("there are keys in the %s already (%s), and one store holds them all", describe(kept), list[0].Name),
+		hint: "look at them before you choose another store: mcpauth keys list",
+	}
 }
 
 // missingKey is the error about a key of a store that could not be opened, or that

@@ -210,6 +210,11 @@ func (a *app) settle(ctx context.Context) error {
 			hint: "end them before you choose another store: mcpauth logout --all",
 		}
 	}
+	if kept != nil && *kept != want {
+		if err := a.leavesKeys(ctx, *kept); err != nil {
+			return err
+		}
+	}
 	if want.Kind == "file" && want.KeyFile != "" {
 		if _, err := os.Lstat(want.KeyFile); errors.Is(err, fs.ErrNotExist) {
 			if err := os.MkdirAll(filepath.Dir(want.KeyFile), 0o700); err != nil {

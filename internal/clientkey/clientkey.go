@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
@@ -43,6 +45,19 @@ func (p Pair) Keys() []Key {
 		return []Key{p.Current}
 	}
 	return []Key{p.Current, *p.Next}
+}
+
+// Public lists the public halves of Keys. The one that signs goes by keyID, if
+// that is not empty, as in the assertions of a client with such a setting.
+func (p Pair) Public(keyID string) []jose.JSONWebKey {
+	var list []jose.JSONWebKey
+	for _, k := range p.Keys() {
+		list = append(list, k.Public())
+	}
+	if keyID != "" {
+		list[0].KeyID = keyID
+	}
+	return list
 }
 
 // Keeper makes and replaces keys. Programs that do so at once take turns.
@@ -75,8 +90,11 @@ func (e *Pending) Error() string {
 	return fmt.Sprintf("the key %q has a next key already, which does not sign yet", e.Name)
 }
 
-// Unusable says that a name, an algorithm or what is stored cannot be used.
-type Unusable struct{ Name, Why string }
+// Unusable says that a name or an algorithm cannot be used, or what is Stored.
+type Unusable struct {
+	Name, Why string
+	Stored    bool
+}
 
 func (e *Unusable) Error() string { return fmt.Sprintf("the key %.80q %s", e.Name, e.Why) }
 
@@ -221,7 +239,7 @@ func Current(ctx context.Context, v *vault.Vault, name, keyID string) (*clientau
 
 func read(ctx context.Context, v *vault.Vault, name, item, keyID string) (*Key, error) {
 	if why := badName(name); why != "" {
-		return nil, &Unusable{name, why}
+		return nil, &Unusable{Name: name, Why: why}
 	}
 	text, err := v.Get(ctx, item)
 	if errors.Is(err, vault.ErrNotFound) {
@@ -241,7 +259,7 @@ func nextItem(name string) string { return "next client key " + name }
 
 func (k *Keeper) lock(ctx context.Context, name string) (unlock func(), err error) {
 	if why := badName(name); why != "" {
-		return nil, &Unusable{name, why}
+		return nil, &Unusable{Name: name, Why: why}
 	}
 	return k.State.Lock(ctx, "client keys")
 }
@@ -266,7 +284,7 @@ func badName(name string) string {
 func newKey(name, alg string, now time.Time) (secret.Text, error) {
 	jwk, err := generate(alg)
 	if err != nil {
-		return secret.Text{}, &Unusable{name, err.Error()}
+		return secret.Text{}, &Unusable{Name: name, Why: err.Error()}
 	}
 	return format(jwk, now)
 }

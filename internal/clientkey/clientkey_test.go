@@ -1,6 +1,7 @@
 package clientkey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -263,9 +264,12 @@ func TestPrintsNoKey(t *testing.T) {
 			t.Errorf("%s shows the key", verb)
 		}
 	}
-	pub, err := p.Current.Public().MarshalJSON()
-	if err != nil || strings.Contains(string(pub), `"d"`) {
-		t.Errorf("published: %s, %v", pub, err)
+	for _, keyID := range []string{"", "ours"} {
+		list := p.Public(keyID)
+		pub, err := list[0].MarshalJSON()
+		if err != nil || len(list) != 1 || strings.Contains(string(pub), `"d"`) || list[0].KeyID != cmp.Or(keyID, p.Current.ID()) {
+			t.Errorf("published: %s, %v", pub, err)
+		}
 	}
 	if !slices.Contains(Algorithms(), p.Current.Algorithm()) {
 		t.Error(p.Current.Algorithm())

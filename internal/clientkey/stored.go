@@ -81,19 +81,19 @@ func format(jwk jose.JSONWebKey, made time.Time) (secret.Text, error) {
 func parse(name string, text secret.Text, keyID string) (*Key, error) {
 	o, err := strictjson.Parse([]byte(text.Reveal()))
 	if err != nil {
-		return nil, &Unusable{name, "is stored in a form that is not a key"}
+		return nil, &Unusable{Name: name, Why: "is stored in a form that is not a key", Stored: true}
 	}
 	if v := string(o["version"]); v != version {
-		return nil, &Unusable{name, "was stored by a newer mcpauth"}
+		return nil, &Unusable{Name: name, Why: "was stored by a newer mcpauth", Stored: true}
 	}
 	made, err := o.Text("made")
 	when, timeErr := time.Parse(time.RFC3339, made)
 	if err != nil || timeErr != nil {
-		return nil, &Unusable{name, "is stored in a form that is not a key"}
+		return nil, &Unusable{Name: name, Why: "is stored in a form that is not a key", Stored: true}
 	}
 	key, err := clientauth.ParseKey(o["key"], keyID)
 	if err != nil {
-		return nil, &Unusable{name, "cannot be used: " + err.Error()} // which never shows the key
+		return nil, &Unusable{Name: name, Why: "cannot be used: " + err.Error(), Stored: true} // which never shows the key
 	}
 	return &Key{key, when}, nil
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bufio"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// publishCmd is a company's web host: https, with the folder www behind it. HOST is
+// where it is, and the file host-ca.pem has its certificate. What is below /moved/
+// is elsewhere.
+func publishCmd(ts *testscript.TestScript, neg bool, _ []string) {
+	must0(ts, neg)
+	files := http.FileServer(http.Dir(ts.MkAbs("www")))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, moved := strings.CutPrefix(r.URL.Path, "/moved/"); moved {
+			http.Redirect(w, r, "/"+rest, http.StatusFound)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv("HOST", s.URL)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs("host-ca.pem"), ca, 0o600))
+}
+
+// hostCmd runs mcpauth cimd serve with these flags, and sets SERVED to the address
+// that it prints.
+func hostCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	var path string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p, err := exec.LookPath(filepath.Join(dir, "mcpauth")); err == nil {
+			path = p
+			break
+		}
+	}
+	cmd := exec.Command(path, append([]string{"cimd", "serve"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "SystemRoot"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	ts.Check(err)
+	ts.Setenv("SERVED", strings.TrimSpace(line))
+}
