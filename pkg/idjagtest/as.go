@@ -46,6 +46,10 @@ type AS struct {
 	Path     string // of the issuer, for instance "/tenant" or "/"
 	Metadata MetadataForm
 
+	// NoMetadata publishes none, as servers of MCP 2025-03-26 may: with an issuer
+	// that is an origin, clients fall back to /authorize, /token and /register there.
+	NoMetadata bool
+
 	TokenLifetime   time.Duration // of access tokens; 0 means 15 minutes
 	JWT             bool          // issue RFC 9068 access tokens rather than opaque ones
 	RefreshTokens   bool          // return a refresh token for an ID-JAG, which JAG section 4.4.3 advises against
@@ -246,6 +250,8 @@ func (a *AS) endpoint(path string) (kind func(url.Values) string, serve func(*ca
 		return err == nil && u.Path == path
 	}
 	switch base := a.base(); {
+	case at(a.MetadataURL()) && a.NoMetadata:
+		return is(Metadata), noSuchPath
 	case at(a.MetadataURL()):
 		return is(Metadata), a.metadata
 	case at(base + "/jwks"):

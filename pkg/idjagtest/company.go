@@ -63,9 +63,11 @@ func New(tb TB, options ...func(*Company)) *Company {
 			client.Key = key
 		}
 	}
-	for _, party := range []interface{ start(*CA) error }{c.IdP, c.AS, c.MCP} {
-		c.must(party.start(c.CA))
+	c.must(c.IdP.start(c.CA))
+	if c.MCP.OwnAS != c.AS {
+		c.must(c.AS.start(c.CA))
 	}
+	c.must(c.MCP.start(c.CA))
 	tb.Cleanup(func() {
 		c.MCP.Close()
 		c.AS.Close()
@@ -84,6 +86,15 @@ func New(tb TB, options ...func(*Company)) *Company {
 func Standard(c *Company) {
 	c.AS.Consent, c.AS.Registration, c.AS.OfflineAccess, c.AS.NoIDJAG = true, true, true, true
 	c.ASClient.RedirectURIs = c.IdPClient.RedirectURIs
+}
+
+// Legacy is an option of New for a standard company of MCP 2025-03-26: its server
+// has no resource metadata, and the authorization server is at the server's origin
+// (the AS is not started apart; its record is its own all the same). It publishes
+// metadata there, at the root; with AS.NoMetadata set it does not.
+func Legacy(c *Company) {
+	Standard(c)
+	c.MCP.Form, c.MCP.OwnAS = NoMetadata, c.AS
 }
 
 // wire makes the three know each other.

@@ -30,13 +30,38 @@ type MCPServer struct {
 	Scopes   []string // needed for every call, and put into the challenge
 	Form     ResourceForm
 
+	// OwnAS is an authorization server that this server has under its own origin
+	// and serves along; do not start it. Its empty Issuer becomes the origin with
+	// its Path. It is also AS, when that is nil. With NoMetadata, the shape of MCP
+	// 2025-03-26, clients know of no resource, so it takes this one by default.
+	OwnAS *AS
+
 	// Published is what the metadata says "resource" is, when that is not
 	// Resource: the origin or a parent path, as many servers have it.
 	Published string
 	// PublishedAS replaces the list of authorization servers.
 	PublishedAS []string
 
-	url string
+	url    string
+	demand []string // scopes of Demand, nil before
+}
+
+// Demand replaces the scopes that calls need from now on, and that challenges name;
+// the metadata stays with Scopes. A token with fewer is answered insufficient_scope,
+// so that a client has to step up.
+func (m *MCPServer) Demand(scopes ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.demand = slices.Clone(scopes)
+}
+
+func (m *MCPServer) needed() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.demand != nil {
+		return m.demand
+	}
+	return m.Scopes
 }
 
 // Start listens on loopback over plain HTTP.
@@ -54,8 +79,25 @@ func (m *MCPServer) start(ca *CA) error {
 	if m.Resource == "" {
 		m.Resource = m.url
 	}
+	m.adopt(base)
 	m.serve(l, m)
 	return nil
+}
+
+// adopt makes OwnAS part of this server.
+func (m *MCPServer) adopt(origin string) {
+	if m.OwnAS == nil {
+		return
+	}
+	if m.AS == nil {
+		m.AS = m.OwnAS
+	}
+	if m.OwnAS.Issuer == "" {
+		m.OwnAS.Issuer = origin + m.OwnAS.Path
+	}
+	if m.Form == NoMetadata && m.OwnAS.DefaultResource == "" {
+		m.OwnAS.DefaultResource = m.Resource
+	}
 }
 
 // URL is where the server is called.
@@ -102,6 +144,12 @@ func (m *MCPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case m.path():
 		m.answer(w, r, is(Call), m.call)
 	default:
+		if m.OwnAS != nil {
+			if _, serve := m.OwnAS.endpoint(r.URL.Path); serve != nil {
+				m.OwnAS.ServeHTTP(w, r)
+				return
+			}
+		}
 		m.answer(w, r, is(Unknown), noSuchPath)
 	}
 }
@@ -159,7 +207,7 @@ func (m *MCPServer) call(c *call) *refusal {
 		return m.challenge(c, err.as(http.StatusUnauthorized))
 	}
 	c.entry.Person, c.entry.Client = t.Subject, t.Client
-	for _, scope := range m.Scopes {
+	for _, scope := range m.needed() {
 		if !slices.Contains(t.Scopes, scope) {
 			return m.challenge(c, refuse("insufficient_scope", "the access token lacks scope %q", scope))
 		}
@@ -203,8 +251,8 @@ func (m *MCPServer) challenge(c *call, r *refusal) *refusal {
 	if m.Form == PathMetadata || m.Form == ChallengeMetadata {
 		parts = append(parts, `resource_metadata="`+m.MetadataURL()+`"`)
 	}
-	if len(m.Scopes) > 0 {
-		parts = append(parts, `scope="`+strings.Join(m.Scopes, " ")+`"`)
+	if scopes := m.needed(); len(scopes) > 0 {
+		parts = append(parts, `scope="`+strings.Join(scopes, " ")+`"`)
 	}
 	if !m.DPoP.Require {
 		c.w.Header().Add("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(parts, ", ")))
