@@ -18,11 +18,24 @@
 //	c.IdP.SetQuirks(idjagtest.NoIssuedTokenType())                              // agree, oddly
 //	c.IdP.RevokePerson(c.Person.Subject)                                        // have them leave the company
 //
+// The authorization server is also the standard OAuth 2.1 server that MCP servers
+// outside enterprise-managed authorization have: consent with PKCE and rotating
+// refresh tokens, registration, metadata documents as client IDs, client
+// credentials, workload identities. Each is switched on by a field of AS, and
+// Standard and Legacy are options that switch on what most servers have.
+//
+//	c := idjagtest.New(t, idjagtest.Standard)
+//	c.SignIn(authorizeURL)                    // sign in at the AS, agree, visit the callback
+//	c.AS.RevokeConsents(c.Person.Subject)     // the next refresh gets invalid_grant
+//	c.AS.RemoveClient(c.AS.Registered()[0].ID) // the AS forgets who registered
+//
+// All three check proofs of possession (DPoP) when their Party.DPoP says so.
+//
 // The parties listen on loopback only and make their keys and secrets when they
 // start. They are for tests and demonstrations: they keep everything in memory,
 // for ever, and limit nobody's rate.
 //
-// What they do not do: DPoP, mutual TLS, the device grant, SAML, encrypted
-// ID-JAGs (Encrypted only looks like one), rich authorization requests, and the
-// authorization-code flow at the AS.
+// What they do not do: mutual TLS, the device grant, SAML, encrypted ID-JAGs
+// (Encrypted only looks like one), rich and pushed authorization requests, reading
+// or changing a registration (RFC 7592), and caching of what they fetch.
 package idjagtest

@@ -5,7 +5,7 @@ import "slices"
 // Quirk bends what a party says when it agrees: one answer of one kind. The
 // functions below are the oddities of products and of older drafts that a client
 // has to tolerate or to refuse; protocol texts call the rules X2 to X15, A1 to
-// A7 and the metadata checks of RFC 8414.
+// A7, S36 and the metadata checks of RFC 8414.
 type Quirk struct {
 	On     string                      // Metadata, Exchange, Redeem, Code, ..., Token for all grants, JWKS, Authorize
 	Header func(header map[string]any) // JOSE header, before signing
@@ -98,6 +98,18 @@ func ExtraRefreshToken(what string) Quirk {
 	return Quirk{On: what, Body: func(m map[string]any) { m["refresh_token"] = "surplus-" + random() }}
 }
 
+// WiderScope says that more was granted than asked for (A5). The token has no more.
+func WiderScope(what, extra string) Quirk {
+	return Quirk{On: what, Body: func(m map[string]any) {
+		have, _ := m["scope"].(string)
+		m["scope"] = have + " " + extra
+	}}
+}
+
+// RegisteredElsewhere sends a client that registered to a place of somebody else to
+// manage its registration (S36).
+func RegisteredElsewhere(uri string) Quirk { return Member(Register, "registration_client_uri", uri) }
+
 // Encrypted wraps the ID-JAG in five opaque parts, as a JWE has (X4).
 func Encrypted() Quirk {
 	return Quirk{On: Exchange, Body: func(m map[string]any) {
@@ -176,6 +188,11 @@ func NoJWKS() Quirk { return Member(Metadata, "jwks_uri", nil) }
 
 // NoPKCEMetadata publishes no code_challenge_methods_supported.
 func NoPKCEMetadata() Quirk { return Member(Metadata, "code_challenge_methods_supported", nil) }
+
+// PlainPKCE publishes that only the plain method of PKCE is known.
+func PlainPKCE() Quirk {
+	return Member(Metadata, "code_challenge_methods_supported", []string{"plain"})
+}
 
 // NoProfile publishes no sign of the grant profile, as most products did not.
 func NoProfile() Quirk { return Member(Metadata, "authorization_grant_profiles_supported", nil) }
