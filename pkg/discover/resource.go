@@ -94,7 +94,7 @@ func (c *Client) Resource(ctx context.Context, serverURL string) (Resource, erro
 	if err != nil {
 		return Resource{}, err
 	}
-	if named := hint.metadata; named != "" && (c.ChallengeFirst || named != places[0]) {
+	if named := hint.metadata; named != "" && named != places[0] { // which was asked, or comes first anyway
 		others := slices.DeleteFunc(slices.Clone(rest), func(p string) bool { return p == named })
 		rest = append([]string{named}, others...)
 	}

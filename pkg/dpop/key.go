@@ -44,17 +44,17 @@ func ParseKey(text secret.Text) (*Key, error) {
 		return nil, errors.New("read DPoP key: not a JWK")
 	}
 	found, ok := jwk.Key.(*ecdsa.PrivateKey)
-	if !ok || found.Curve != elliptic.P256() {
-		return nil, errors.New("read DPoP key: not a private key of the curve P-256")
+	if !ok {
+		return nil, errors.New("read DPoP key: not a private key of an elliptic curve")
 	}
 	// A JWK says its public half, too; proofs under another one prove nothing.
 	scalar, err := found.Bytes()
 	if err != nil {
-		return nil, errors.New("read DPoP key: no number of the curve P-256")
+		return nil, errors.New("read DPoP key: not a number of its curve")
 	}
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 	if err != nil || !private.PublicKey.Equal(&found.PublicKey) {
-		return nil, errors.New("read DPoP key: its two halves are not of one key")
+		return nil, errors.New("read DPoP key: its two halves are not one key of the curve P-256")
 	}
 	return newKey(private)
 }
