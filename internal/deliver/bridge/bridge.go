@@ -113,6 +113,9 @@ func Run(ctx context.Context, o Options) error {
 	if b.Token != nil {
 		b.spawn(func() { _, _ = b.auth.bearer(life) }) // while the client makes up its mind
 	}
+	in, done := polled(o.In, o.Out)
+	defer done()
+	b.In = in
 	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	err = b.serve(life)
