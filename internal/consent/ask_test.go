@@ -353,6 +353,17 @@ func TestConsentReplacesTheOneBefore(t *testing.T) {
 	if c := l.k.record(target.url()).Consent; c.ClientID != l.ASClient.ID || !c.Renewable {
 		t.Errorf("on record: %+v", c)
 	}
+	// S31: nor is a token of it given to who waits.
+	if _, ok := l.k.latest(t.Context(), configured); !ok {
+		t.Error("who waits is not given the token")
+	}
+	err := l.k.update(t.Context(), target.url(), func(s *state.Server) { s.Consent.When = s.Consent.When.Add(time.Second) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := l.k.latest(t.Context(), configured); ok {
+		t.Error("who waits is given a token of another consent")
+	}
 	if back := l.requests(idjagtest.Authorize)[1].Form.Get("redirect_uri"); !strings.HasSuffix(back, "/callback") {
 		t.Errorf("redirect_uri is %q", back)
 	}
