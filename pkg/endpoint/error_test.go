@@ -137,6 +137,7 @@ func TestTemporary(t *testing.T) {
 		{503, "Service Unavailable", true}, {429, "", true}, {429, "access_denied", true}, {408, "", true}, {400, "temporarily_unavailable", true},
 		{500, "invalid_grant", false}, {500, "access_denied", false}, {503, "invalid_target", false}, {500, "invalid_client", false},
 		{501, "unsupported_grant_type", false}, {500, "insufficient_user_authentication", false},
+		{500, "invalid_dpop_proof", false}, {503, "use_dpop_nonce", false},
 		{400, "", false}, {400, "server_error", false}, {403, "access_denied", false}, {404, "", false}, {200, "x", false}, {302, "", false},
 	} {
 		if got := (&endpoint.Error{Status: tt.status, Code: tt.code}).Temporary(); got != tt.want {
