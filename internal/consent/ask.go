@@ -78,7 +78,8 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 func (k *Keeper) clientForAsking(ctx context.Context, t Target) (clientauth.Client, string, error) {
 	client, how, err := k.Client(ctx, t)
 	var none *NoClient
-	moved := err == nil && how == Registered && k.record(t.url()).Registration.RedirectPath != t.redirectOf(how).path
+	r := k.record(t.url()).Registration
+	moved := err == nil && how == Registered && (r == nil || r.RedirectPath != t.redirectOf(how).path)
 	if errors.As(err, &none) || moved {
 		client, err = k.register(ctx, t)
 	}
@@ -147,9 +148,9 @@ func (k *Keeper) spend(ctx context.Context, t Target, client clientauth.Client, 
 	}
 	agreed := state.Consent{
 		Issuer: t.AS.Issuer, ClientID: client.ID, When: k.now(),
-		Scopes: token.Scopes, Asked: scopes, Renewable: !token.RefreshToken.IsZero(),
+		Scopes: token.Scopes, Asked: scopes,
 	}
-	if err := k.keep(ctx, t, agreed, token); err != nil {
+	if err := k.keep(ctx, t, agreed, how, token); err != nil {
 		k.warn("your consent could not be kept, so that you will have to agree again: %v", err)
 	}
 	return token, nil
@@ -186,10 +187,13 @@ func (k *Keeper) needed(t Target, scopes []string, why string) *Needed {
 	return &Needed{Server: t.Parties.Server, Scopes: union(t.Scopes, scopes), Why: why}
 }
 
+// errForgotten says that a sign-out came while the person was being asked.
+var errForgotten = errors.New("it was forgotten meanwhile")
+
 // keep stores a consent in place of the one before it, the record first: what the
-// record does not name would outlive a sign-out. A consent is not lost because its
-// caller has gone meanwhile.
-func (k *Keeper) keep(ctx context.Context, t Target, agreed state.Consent, token endpoint.Token) error {
+// record does not name would outlive a sign-out. It is renewable only once its own
+// refresh token is there. A consent is not lost because its caller has gone.
+func (k *Keeper) keep(ctx context.Context, t Target, agreed state.Consent, how string, token endpoint.Token) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storingTime)
 	defer cancel()
 	unlock, err := k.State.Lock(ctx, lockName(t.url()))
@@ -197,18 +201,23 @@ func (k *Keeper) keep(ctx context.Context, t Target, agreed state.Consent, token
 		return err
 	}
 	defer unlock()
-	var before *state.Consent
-	if err := k.update(ctx, t.url(), func(s *state.Server) { before, s.Consent = s.Consent, &agreed }); err != nil {
+	r := k.record(t.url())
+	if how == Registered && (r.Registration == nil || r.Registration.ClientID != agreed.ClientID) {
+		return errForgotten
+	}
+	if err := k.update(ctx, t.url(), func(s *state.Server) { s.Consent = &agreed }); err != nil {
 		return err
 	}
 	item := refreshItem(t.url(), agreed)
-	if before != nil && refreshItem(t.url(), *before) != item {
-		err = k.Vault.Delete(ctx, refreshItem(t.url(), *before))
+	err = k.Vault.Delete(ctx, item)
+	if r.Consent != nil {
+		err = errors.Join(err, k.Vault.Delete(ctx, refreshItem(t.url(), *r.Consent)))
 	}
-	if agreed.Renewable {
-		err = errors.Join(err, k.Vault.Set(ctx, item, token.RefreshToken))
-	} else {
-		err = errors.Join(err, k.Vault.Delete(ctx, item))
+	if err == nil && !token.RefreshToken.IsZero() {
+		if err = k.Vault.Set(ctx, item, token.RefreshToken); err == nil {
+			agreed.Renewable = true
+			err = k.update(ctx, t.url(), func(s *state.Server) { s.Consent = &agreed })
+		}
 	}
 	k.setLatest(ctx, t, agreed, token)
 	return err

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -101,6 +102,24 @@ func TestForgetDuringRenewal(t *testing.T) {
 	}
 	if _, ok := l.k.latestOf(t.Context(), target.url(), c); ok {
 		t.Error("an access token is stored")
+	}
+}
+
+// Somebody who agrees after the sign-out has a token, and nothing is stored of it.
+func TestForgetDuringAsking(t *testing.T) {
+	l := newLaptop(t)
+	target := l.target(t)
+	got, err := l.k.Ask(bounded(t), target, func(ctx context.Context, address string) error {
+		if err := l.keeper(t).Forget(ctx, target.url()); err != nil {
+			return err
+		}
+		return l.browse(ctx, address)
+	})
+	if err != nil || !l.works(got) || l.k.record(target.url()).Consent != nil || len(l.warned()) != 1 {
+		t.Errorf("got %v; %+v; warnings %q", err, l.k.record(target.url()), l.warned())
+	}
+	for _, name := range l.files(t) {
+		t.Errorf("%s is stored", name)
 	}
 }
 
