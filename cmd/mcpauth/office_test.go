@@ -62,7 +62,13 @@ var companyOptions = map[string]func(c *idjagtest.Company, value string){
 	"grant-lifetime":      func(c *idjagtest.Company, v string) { c.IdP.GrantLifetime, _ = time.ParseDuration(v) },
 	"standard":            func(c *idjagtest.Company, _ string) { idjagtest.Standard(c) },
 	"both":                func(c *idjagtest.Company, _ string) { idjagtest.Standard(c); c.AS.NoIDJAG = false },
+	"legacy":              func(c *idjagtest.Company, _ string) { idjagtest.Legacy(c) },
+	"always-refresh":      func(c *idjagtest.Company, _ string) { c.AS.AlwaysRefresh = true },
+	"no-as-metadata":      func(c *idjagtest.Company, _ string) { c.AS.NoMetadata = true },
+	"programs":            func(c *idjagtest.Company, _ string) { c.ASClient.Grants = []string{"client_credentials", idjagtest.GrantJWTBearer} },
+	"dpop":                func(c *idjagtest.Company, v string) { bound(c, v) },
 	"no-registration":     func(c *idjagtest.Company, _ string) { c.AS.Registration = false },
+	"cimd":                trustDocuments,
 	"no-offline":          func(c *idjagtest.Company, _ string) { c.AS.OfflineAccess = false },
 	"cacheable":           func(c *idjagtest.Company, _ string) { cacheable(c) },
 	"method":              func(c *idjagtest.Company, v string) { c.IdPClient.Method, c.ASClient.Method = v, v },
@@ -104,6 +110,16 @@ func cacheable(c *idjagtest.Company) {
 	c.IdP.Issuer, c.AS.Issuer, c.MCP.Resource = front(c.IdP), front(c.AS), front(c.MCP)+"/mcp"
 }
 
+// bound has the parties bind tokens to a key: everybody for "all", all but the
+// identity provider for "outside".
+func bound(c *idjagtest.Company, who string) {
+	policy := idjagtest.DPoPPolicy{Require: true, Nonce: true}
+	c.AS.DPoP, c.MCP.DPoP = policy, policy
+	if who == "all" {
+		c.IdP.DPoP = policy
+	}
+}
+
 // open starts a company and tells the script where everybody is.
 func (o *office) open(work string, d interface{ Defer(func()) }, setenv func(k, v string), options ...func(*idjagtest.Company)) error {
 	t := testingT{d}
@@ -138,7 +154,16 @@ func (o *office) open(work string, d interface{ Defer(func()) }, setenv func(k, 
 		setenv("IDP_KEY", o.IdPClient.Key.ID)
 		setenv("AS_KEY", o.ASClient.Key.ID)
 	}
+	platform := o.Platform("https://builds.example")
+	sign := func(subject string, life time.Duration) string {
+		jwt, err := platform.Mint(subject, o.AS.Issuer, func(_, claims map[string]any) { claims["exp"] = o.Now().Add(life).Unix() })
+		if err != nil {
+			panic(err)
+		}
+		return jwt
+	}
 	files := map[string]string{
+		"platform-token": sign("build-7", time.Hour), "old-platform-token": sign("build-6", -time.Hour),
 		"idp-secret": o.IdPClient.Secret + "\n", "as-secret": o.ASClient.Secret + "\n", "id-token": o.MintIDToken(nil),
 	}
 	if o.IdPClient.Key != nil {

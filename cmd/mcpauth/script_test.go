@@ -190,7 +190,7 @@ func noSecrets(ts *testscript.TestScript, neg bool, _ []string) {
 	must0(ts, neg)
 	o := theOffice(ts)
 	secrets := []string{o.IdPClient.Secret, o.ASClient.Secret, o.Person.Password, bob}
-	given := []string{"idp-secret", "as-secret", "id-token"}
+	given := []string{"idp-secret", "as-secret", "id-token", "platform-token", "old-platform-token"}
 	dir := ts.Getenv("WORK")
 	seen := 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -20,6 +20,7 @@ import (
 
 type serverAddOptions struct {
 	server      config.Server
+	store       config.Store
 	secretStdin bool
 	noResource  bool
 	noScope     bool
@@ -76,6 +77,7 @@ rights, for scripts), workload (the platform that a script runs on vouches for i
 	f.IntVar(&oauth.RedirectPort, "redirect-port", 0, "the `port` in the registered redirect URI (default: any)")
 	f.StringVar(&oauth.RedirectPath, "redirect-path", "", "the `path` in the registered redirect URI (default /callback)")
 	f.StringVar(&oauth.Workload.TokenFile, "workload-token-file", "", "the `file` with the platform's token, for the mode workload")
+	storeFlags(f, &o.store)
 	return c
 }
 
@@ -93,13 +95,18 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	}
 	s.Type = "http"
 	s.OAuth.IdP = a.flags.IdP
+	if o.store != (config.Store{}) {
+		a.flags.Store = &o.store
+	}
 	if err := a.open(); err != nil {
 		return err
 	}
 	if _, err := a.cfg.Server(s.Name); err == nil {
 		return &usageError{text: fmt.Sprintf("there is a server %q already", s.Name), hint: "mcpauth server remove " + s.Name}
 	}
-	if s.OAuth.ASClientID == "" && (s.OAuth.ModeOrDefault() == config.ModeEMA && a.cfg.Client().MetadataURL == "" || s.OAuth.ModeOrDefault() == config.ModeClientCredentials) {
+	mode := s.OAuth.ModeOrDefault()
+	needsID := mode == config.ModeClientCredentials || mode == config.ModeWorkload || mode == config.ModeEMA && a.cfg.Client().MetadataURL == ""
+	if s.OAuth.ASClientID == "" && needsID {
 		add := "mcpauth server add " + s.Name + " " + s.URL
 		return &usageError{text: "the server needs --client-id: the client id at its authorization server", hint: "ask the server's owner, then: " + add + " --client-id ID; if your company does not manage it: " + add + " --mode oauth"}
 	}
@@ -118,6 +125,11 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 	if o.secretStdin {
 		var err error
 		if piped, err = readSecret(a.env.Stdin, "--client-secret-stdin"); err != nil {
+			return err
+		}
+	}
+	if a.flags.Store != nil {
+		if err := a.settle(ctx); err != nil {
 			return err
 		}
 	}
@@ -142,7 +154,15 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 		}
 		src.Vault = a.vault
 	}
-	if err := config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error { return d.SetServer(s.Name, s) }); err != nil {
+	err = config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error {
+		if a.flags.Store != nil {
+			if err := d.SetStore(a.cfg.Store()); err != nil {
+				return err
+			}
+		}
+		return d.SetServer(s.Name, s)
+	})
+	if err != nil {
 		return err
 	}
 	a.pointer()

@@ -156,7 +156,7 @@ func (o OAuth) broken(file *File) (key, why string) {
 	switch {
 	case o.EnterpriseManaged != nil && o.Mode != "" && *o.EnterpriseManaged != (mode == ModeEMA):
 		return "enterpriseManaged", "contradicts \"mode\""
-	case o.ASClientID == "" && (mode == ModeEMA && file.Client.MetadataURL == "" || mode == ModeClientCredentials):
+	case o.ASClientID == "" && (mode == ModeEMA && file.Client.MetadataURL == "" || mode == ModeClientCredentials || mode == ModeWorkload):
 		return "clientId", "is missing"
 	case (o.Workload.TokenFile != "" || len(o.Workload.TokenCommand) > 0) != (mode == ModeWorkload):
 		return "workload", "and the mode workload need each other"
