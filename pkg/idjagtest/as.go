@@ -65,8 +65,9 @@ type AS struct {
 	AlwaysRefresh bool // give refresh tokens unasked
 	NoRotation    bool // a refresh token stays good, and answers to it bring no new one
 
-	// Registration opens RFC 7591 registration to everybody who asks as a native
-	// program: see as_register.go for what is refused.
+	// Registration opens RFC 7591 registration to native programs: application_type
+	// native, http redirect URIs on loopback, the code and refresh grants, and one of
+	// AuthMethods. The rest gets invalid_redirect_uri or invalid_client_metadata.
 	Registration   bool
 	AuthMethods    []string      // listed in the metadata and open to registrations; nil means none, basic and post, and those of AddClient
 	SecretLifetime time.Duration // of secrets given to registrations; 0 means for ever
