@@ -66,8 +66,7 @@ func (e *Error) Temporary() bool {
 
 // decisions are the codes with which a server has understood and refused (RFC
 // 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9449 sections 5 and 8, RFC 9470
-// section 3). Others come from
-// gateways as well: some write the status text there.
+// section 3). Others come from gateways as well: some write the status text there.
 var decisions = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 	"invalid_target", "access_denied", "insufficient_user_authentication", "login_required", "interaction_required", "consent_required",
