@@ -37,6 +37,7 @@
 //	  stage/                names the leg of the flow in which something went wrong, and the parties to it
 //	  vault/                secrets at rest: OS keychain, sealed files
 //	  clientkey/            private keys by name, kept in the vault, with which mcpauth proves itself as a client
+//	  pace/                 not all at once: when to renew, when to ask again a party that is out of order, who fetches for all
 //	  state/                what is not secret, written atomically; locks between processes
 //	  config/               flags, variables and file resolved once, each value knowing its source
 //	  ownfile/              files of the person's own: who else could have written them, and replacing them whole

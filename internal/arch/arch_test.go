@@ -33,6 +33,7 @@ var imports = []struct {
 	{"internal/wire", []string{"pkg/secret"}},
 	{"internal/state", []string{flock, sys}},
 	{"internal/ownfile", nil},
+	{"internal/pace", []string{"pkg/endpoint", "pkg/discover", "internal/wire", "internal/state"}},
 	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/jsonedit", []string{hujson}},
 	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},
@@ -63,7 +64,7 @@ var imports = []struct {
 
 // base is what every stage after the sign-in may use.
 var base = []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "pkg/endpoint", "pkg/discover", "pkg/idjag", "internal/strictjson",
-	"internal/stage", "internal/wire", "internal/state", "internal/vault", "internal/ownfile", "internal/config"}
+	"internal/stage", "internal/wire", "internal/state", "internal/pace", "internal/vault", "internal/ownfile", "internal/config"}
 
 // The modules that more than one rule names.
 const (

@@ -61,4 +61,7 @@ func (d *Dir) SetCache(key string, data []byte) {
 	_ = d.replaceFile(cacheFile(key), b, false)
 }
 
+// DropCache forgets what SetCache kept under key, if it can.
+func (d *Dir) DropCache(key string) { _ = d.Remove(cacheFile(key)) }
+
 func cacheFile(key string) string { return path.Join("metadata", Hash(key)+".json") }

@@ -40,12 +40,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 	if err := ctx.Err(); err != nil {
 		return nil, ended(name, err)
 	}
-	path := filepath.Join(d.path, "locks", Hash(name)+".lock")
-	if err := d.makeLockFile(path); err != nil {
-		return nil, fmt.Errorf("lock %q: %w", name, err)
-	}
-	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|nonBlock|noFollow))
-	ok, err := l.TryLock()
+	l, ok, err := d.tryLock(name)
 	if err == nil && !ok {
 		err = wait(ctx, l)
 	}
@@ -53,6 +48,26 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 		return nil, ended(name, err)
 	}
 	return sync.OnceFunc(func() { l.Unlock() }), nil
+}
+
+// TryLock is Lock for callers who do something else when they would have to wait.
+// Any trouble counts as that.
+func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
+	l, ok, err := d.tryLock(name)
+	if err != nil || !ok {
+		return nil, false
+	}
+	return sync.OnceFunc(func() { l.Unlock() }), true
+}
+
+func (d *Dir) tryLock(name string) (l *flock.Flock, ok bool, err error) {
+	path := filepath.Join(d.path, "locks", Hash(name)+".lock")
+	if err := d.makeLockFile(path); err != nil {
+		return nil, false, err
+	}
+	l = flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|nonBlock|noFollow))
+	ok, err = l.TryLock()
+	return l, ok, err
 }
 
 // wait lets the caller sleep in the kernel. If waiters asked again and again

@@ -20,6 +20,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/consent"
 	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
@@ -187,7 +188,7 @@ func (s *Source) good(c entry, a Ask) bool {
 	if !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused) {
 		return false
 	}
-	return s.now().Before(RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
+	return s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
 }
 
 // webPage is how package endpoint calls one.

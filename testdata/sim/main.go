@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/pace"
 )
 
 const (
@@ -151,7 +151,7 @@ func (d *day) employee() {
 		t.renewAt = t.expires - min(d.life.Seconds()/10, 60)
 		if d.jitter {
 			at := func(s float64) time.Time { return time.Unix(0, int64(s*1e9)) }
-			t.renewAt = float64(token.RenewAt(t.name, at(now), at(t.expires)).UnixNano()) / 1e9
+			t.renewAt = float64(pace.RenewAt(t.name, at(now), at(t.expires)).UnixNano()) / 1e9
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package token
+package pace
 
 import (
 	"hash/fnv"
