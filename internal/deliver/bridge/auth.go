@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -12,10 +11,6 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
-// tokenTime bounds one attempt to get a token. It is not the time of any caller:
-// what one of them began the others wait for.
-const tokenTime = 30 * time.Second
-
 // auth holds the bearer token. All calls share it, and of all that need a new one
 // at a time one asks.
 type auth struct {
@@ -24,6 +19,7 @@ type auth struct {
 	endpoint string
 	now      func() time.Time
 	warn     func(string)
+	atMost   time.Duration               // of one attempt to get a token
 	spawn    func(func(context.Context)) // runs what outlives the call that began it
 
 	mu     sync.Mutex
@@ -41,26 +37,6 @@ type auth struct {
 	configured, most []string // scopes: of the configuration, and the cap on step-ups
 	steps            map[string]int
 	denied           map[string]time.Time
-}
-
-// carried is a token as requests carry it.
-type carried struct {
-	token.Token
-	header []string // the Authorization header
-}
-
-func carry(t token.Token) *carried {
-	c := &carried{Token: t}
-	if !t.AccessToken.IsZero() {
-		c.header = []string{"Bearer " + t.AccessToken.Reveal()}
-	}
-	return c
-}
-
-func (c *carried) authorize(h http.Header) {
-	if c.header != nil {
-		h["Authorization"] = c.header
-	}
 }
 
 // pause is how long a failure answers further calls as well: an agent that tries
@@ -172,7 +148,7 @@ func (a *auth) obtain(ctx context.Context, w want) (*carried, error) {
 }
 
 func (a *auth) fetch(ctx context.Context, f *flight, w want) {
-	ctx, cancel := context.WithTimeout(ctx, tokenTime)
+	ctx, cancel := context.WithTimeout(ctx, a.atMost)
 	defer cancel()
 	t, err := a.get(ctx, w.ask)
 	a.mu.Lock()

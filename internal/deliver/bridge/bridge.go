@@ -36,13 +36,17 @@ type Options struct {
 	In       io.Reader // the client's messages
 	Out      io.Writer // what it reads; nothing else is written there
 
-	// Token gives the bearer token. It runs in one goroutine at a time. Nil is
-	// for a server that wants none.
+	// Token gives the token. It runs in one goroutine at a time. Nil is for a server
+	// that wants none.
 	Token func(context.Context, token.Ask) (token.Token, error)
 
 	// Scopes are the configured ones, and MaxScopes those that the server may make
 	// the bridge ask for on top. Nil leaves that to the identity provider.
 	Scopes, MaxScopes []string
+
+	// TokenTime bounds one attempt to get a token; 0 means 30 s. It is not the time
+	// of any caller: what one of them began the others wait for.
+	TokenTime time.Duration
 
 	MaxMessage int // bytes of one message of the server; 0 means 64 MiB
 
@@ -138,6 +142,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newBridge(o Options) (*bridge, error) {
+	if o.TokenTime == 0 {
+		o.TokenTime = 30 * time.Second
+	}
 	blank, err := http.NewRequest(http.MethodPost, o.Endpoint, nil)
 	if err != nil {
 		return nil, &Error{Code: "bad_url", Message: "the server's URL cannot be read"}
@@ -159,7 +166,7 @@ func newBridge(o Options) (*bridge, error) {
 		// Without the Client around it, which would only follow redirects.
 		http: o.Net.Streaming().Transport, blank: blank, fixed: newValues(),
 		out: newOut(o.Out), slots: make(chan struct{}, inFlight), jobs: make(chan job), calls: map[string]*call{},
-		auth: &auth{have: &carried{}, get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, configured: o.Scopes, most: o.MaxScopes},
+		auth: &auth{have: &carried{}, get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, atMost: o.TokenTime, configured: o.Scopes, most: o.MaxScopes},
 	}, nil
 }
 

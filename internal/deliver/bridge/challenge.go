@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 )
 
@@ -28,17 +29,13 @@ const (
 )
 
 // challenge is what a 401 or 403 wants. ok is false for one that no token cures.
-func (a *auth) challenge(resp *http.Response) (c discover.Challenge, ok bool) {
+func (a *auth) challenge(resp *http.Response, with *carried) (c discover.Challenge, ok bool) {
 	if a.get == nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
 		return c, false
 	}
 	// A header that cannot be read makes no difference to a 401.
 	list, _ := discover.Challenges(resp.Header)
-	for _, found := range list {
-		if found.Scheme == "bearer" {
-			c = found
-		}
-	}
+	c = with.aboutToken(list)
 	return c, resp.StatusCode == http.StatusUnauthorized || c.ErrorCode() == "insufficient_scope" || c.ErrorCode() == stepUpSignIn
 }
 
@@ -52,6 +49,10 @@ func (a *auth) cure(ctx context.Context, resp *http.Response, c discover.Challen
 	switch c.ErrorCode() {
 	case stepUpSignIn:
 		return nil, stronger(resp, c)
+	case badProof, dpop.ErrorUseNonce:
+		if with.Prover != nil {
+			return nil, errProof()
+		}
 	case "insufficient_scope":
 		n.widened++
 		return a.widen(ctx, with, c.Scopes(), n)

@@ -44,13 +44,11 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	var n tries
 	for {
-		req := b.request(ctx, r)
-		t.authorize(req.Header)
-		resp, err := b.http.RoundTrip(req)
+		resp, err := b.sendAs(ctx, r, t)
 		if err != nil {
-			return nil, networkError(err)
+			return nil, err
 		}
-		c, curable := b.auth.challenge(resp)
+		c, curable := b.auth.challenge(resp, t)
 		if !curable {
 			return resp, nil
 		}
@@ -59,6 +57,25 @@ func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
 		if t, err = b.auth.cure(ctx, resp, c, t, &n); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// sendAs sends a request with this token, and once more if the server only wants
+// its nonce in the proof for it (RFC 9449 section 9).
+func (b *bridge) sendAs(ctx context.Context, r request, t *carried) (*http.Response, error) {
+	for first := true; ; first = false {
+		req := b.request(ctx, r)
+		if err := t.authorize(req); err != nil {
+			return nil, err
+		}
+		resp, err := b.http.RoundTrip(req)
+		if err != nil {
+			return nil, networkError(err)
+		}
+		if !t.lacksNonce(resp) || !first {
+			return resp, nil
+		}
+		discard(resp)
 	}
 }
 

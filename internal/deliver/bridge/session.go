@@ -81,9 +81,7 @@ func (b *bridge) retire(ctx context.Context, s *session) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	req := b.request(ctx, request{method: http.MethodDelete, session: s})
-	b.auth.held().authorize(req.Header)
-	if resp, err := b.http.RoundTrip(req); err == nil {
+	if resp, err := b.sendAs(ctx, request{method: http.MethodDelete, session: s}, b.auth.held()); err == nil {
 		resp.Body.Close()
 	}
 }
