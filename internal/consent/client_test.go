@@ -108,6 +108,18 @@ func TestMixedUp(t *testing.T) {
 	}
 }
 
+// And before any browser is opened.
+func TestMixedUpIsNotAsked(t *testing.T) {
+	l := newLaptop(t)
+	target := l.target(t)
+	target.Company.MetadataURL, target.AS.ClientIDMetadataDocument = document, true
+	target.AS.IssParameterSupported, target.AS.AuthorizationEndpoint = false, "https://other.example/authorize"
+	var unfit *Unfit
+	if _, err := l.k.Ask(bounded(t), target, noBrowser(t)); !errors.As(err, &unfit) || !unfit.Security {
+		t.Errorf("got %v", err)
+	}
+}
+
 // mcpauth registers itself where it may and can, with what the server takes.
 func TestRegister(t *testing.T) {
 	for _, row := range []struct {
