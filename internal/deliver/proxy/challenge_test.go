@@ -15,6 +15,10 @@ func TestKeepQuiet(t *testing.T) {
 		`Bearer error="invalid_token", resource_metadata="https://wiki.example/x"`:                          `Bearer error="invalid_token"`,
 		`Bearer error="insufficient_scope", scope="a b", resource_metadata="https://wiki.example/x"`:        `Bearer error="insufficient_scope", scope="a b"`,
 		`Basic realm="x", DPoP resource_metadata="https://wiki.example/x", error="made up\"", scope="a\"b"`: `Bearer`,
+		`DPoP error="invalid_token", algs="ES256"`:                                                          `Bearer error="invalid_token"`,
+		`DPoP algs="ES256", Bearer realm="x"`:                                                               `Bearer`,
+		`DPoP error="use_dpop_nonce", algs="ES256"`:                                                         `Bearer`,
+		`DPoP error="insufficient_scope", scope="a"`:                                                        `Bearer error="insufficient_scope", scope="a"`,
 		`Bearer resource_metadata="https://wiki.example/x`:                                                  `Bearer`,
 	} {
 		h := http.Header{}

@@ -85,7 +85,7 @@ func (w final) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func rewrite(out *http.Request, target *url.URL) {
 	out.URL, out.Host = target, ""
 	for name := range out.Header {
-		if name == "Authorization" || name == "Cookie" || name == "Expect" || name == "Te" || strings.HasPrefix(name, "Proxy-") {
+		if name == "Authorization" || name == "Dpop" || name == "Cookie" || name == "Expect" || name == "Te" || strings.HasPrefix(name, "Proxy-") {
 			delete(out.Header, name) // S7: what was meant for us is not for the server
 		}
 	}
@@ -119,7 +119,7 @@ func (t *route) inspect(resp *http.Response) error {
 	for name := range resp.Header {
 		switch {
 		case name == "Set-Cookie", name == "Set-Cookie2", name == "Alt-Svc", name == "Clear-Site-Data",
-			name == "Strict-Transport-Security", name == "Refresh",
+			name == "Strict-Transport-Security", name == "Refresh", name == "Dpop-Nonce",
 			strings.HasPrefix(name, "Access-Control-"), strings.HasPrefix(name, "Proxy-"):
 			delete(resp.Header, name)
 		}
@@ -130,11 +130,12 @@ func (t *route) inspect(resp *http.Response) error {
 
 // keepQuiet takes the address of the resource metadata out of a challenge. A client
 // that followed it would ask the person for consent, which the company's decision
-// stands for here (attack S28).
+// stands for here (attack S28). Nor does a challenge for proofs pass, which are not
+// the client's business.
 func keepQuiet(h http.Header) {
 	challenges, err := discover.Challenges(h)
-	silent := !slices.ContainsFunc(challenges, func(c discover.Challenge) bool { return c.ResourceMetadata() != "" })
-	if err == nil && silent {
+	loud := slices.ContainsFunc(challenges, func(c discover.Challenge) bool { return c.ResourceMetadata() != "" || c.Scheme == "dpop" })
+	if err == nil && !loud {
 		return
 	}
 	plain := "Bearer"

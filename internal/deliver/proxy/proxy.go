@@ -57,6 +57,8 @@ type Proxy struct {
 	Log     func(server string, _ Problem) // nil drops it; called by any goroutine
 	Now     func() time.Time               // nil means time.Now
 
+	TokenTime time.Duration // that a request waits for its token; 0 means 30 s
+
 	Grace time.Duration // for calls under way when Serve ends; 0 means 2 s
 }
 
@@ -106,6 +108,13 @@ func (p *Proxy) grace() time.Duration {
 		return p.Grace
 	}
 	return 2 * time.Second
+}
+
+func (p *Proxy) tokenTime() time.Duration {
+	if p.TokenTime > 0 {
+		return p.TokenTime
+	}
+	return 30 * time.Second
 }
 
 func (p *Proxy) now() time.Time {

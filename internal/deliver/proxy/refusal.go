@@ -6,11 +6,15 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 )
 
 // stronger is how a server asks for a better sign-in (RFC 9470 section 3). No new
 // token of this one helps.
 const stronger = "insufficient_user_authentication"
+
+// badProof is how a server refuses a proof of possession (RFC 9449 section 7.1).
+const badProof = "invalid_dpop_proof"
 
 // challenge is the server's first OAuth challenge, or the zero one.
 func challenge(resp *http.Response) discover.Challenge {
@@ -43,6 +47,9 @@ func (t *route) sayRefusal(resp *http.Response) {
 			problem.Message += ": " + wire.Clean(acr)
 		}
 		problem.Hint = "mcpauth login"
+	case c.ErrorCode() == badProof || c.ErrorCode() == dpop.ErrorUseNonce:
+		problem.Message = "the server does not accept the proof that the token is ours"
+		problem.Hint = "look whether this computer's clock is right"
 	case resp.StatusCode == http.StatusUnauthorized:
 		problem.Code, problem.Message = "invalid_token", "the server does not accept the access token"
 	default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/dpop"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -18,9 +19,6 @@ const (
 	// maxReplay is how much of a request is kept in case its token is refused. A
 	// longer one goes out as it comes and is not sent twice.
 	maxReplay = 256 << 10
-
-	// tokenTime is the longest that a request waits for its token.
-	tokenTime = 30 * time.Second
 
 	// maxDrain is what is read of a refusal, so that its connection can be used again.
 	maxDrain = 64 << 10
@@ -39,8 +37,8 @@ func (t *route) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body.Close()
 		return nil, err
 	}
-	resp, err := t.send(req, tok)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || challenge(resp).ErrorCode() == stronger || !t.mayRenew(tok.AccessToken) {
+	resp, err := t.send(req, tok, again)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !aboutToken(resp) || !t.mayRenew(tok.AccessToken) {
 		return resp, err
 	}
 	// Even when this request cannot be sent again, the next one needs the token.
@@ -55,14 +53,28 @@ func (t *route) RoundTrip(req *http.Request) (*http.Response, error) {
 	if again == nil {
 		return resp, nil
 	}
-	io.CopyN(io.Discard, resp.Body, maxDrain)
-	resp.Body.Close()
+	discard(resp)
 	second := req.Clone(req.Context())
 	second.Body = again()
-	if resp, err = t.send(second, tok); err == nil && resp.StatusCode == http.StatusUnauthorized {
+	if resp, err = t.send(second, tok, again); err == nil && resp.StatusCode == http.StatusUnauthorized && aboutToken(resp) {
 		t.renewedInVain()
 	}
 	return resp, err
+}
+
+// aboutToken reports whether another token may cure a refusal: not that of a proof,
+// nor the want of a better sign-in.
+func aboutToken(resp *http.Response) bool {
+	switch challenge(resp).ErrorCode() {
+	case stronger, badProof, dpop.ErrorUseNonce:
+		return false
+	}
+	return true
+}
+
+func discard(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxDrain)
+	resp.Body.Close()
 }
 
 // keep reads a request's body into memory, up to a bound. It returns how to have
@@ -102,7 +114,7 @@ type joined struct {
 
 // token asks for a token, in a bounded time.
 func (t *route) token(ctx context.Context, a token.Ask) (token.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, tokenTime)
+	ctx, cancel := context.WithTimeout(ctx, t.proxy.tokenTime())
 	defer cancel()
 	tok, err := t.server.Token(ctx, a)
 	if err == nil && tok.AccessToken.IsZero() {
