@@ -2,15 +2,19 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 )
 
 // publishCmd is a company's web host: https, with the folder www behind it. HOST is
@@ -32,18 +36,28 @@ func publishCmd(ts *testscript.TestScript, neg bool, _ []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("host-ca.pem"), ca, 0o600))
 }
 
+// trustDocuments is the company option cimd=FOLDER: the authorization server lets
+// clients come without registration whose documents are on hosts below acme.example,
+// which are in that folder, and the identity provider knows mcpauth there as one.
+func trustDocuments(c *idjagtest.Company, folder string) {
+	c.Connection.ClientID = "https://agents.acme.example/mcpauth.json"
+	c.AS.CIMD = &idjagtest.CIMDPolicy{Allow: []string{"*.acme.example"}, Fetch: func(_ context.Context, address string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(folder, path.Base(address)))
+	}}
+}
+
 // hostCmd runs mcpauth cimd serve with these flags, and sets SERVED to the address
 // that it prints.
 func hostCmd(ts *testscript.TestScript, neg bool, args []string) {
 	must0(ts, neg)
-	var path string
+	var program string
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
 		if p, err := exec.LookPath(filepath.Join(dir, "mcpauth")); err == nil {
-			path = p
+			program = p
 			break
 		}
 	}
-	cmd := exec.Command(path, append([]string{"cimd", "serve"}, args...)...)
+	cmd := exec.Command(program, append([]string{"cimd", "serve"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "SystemRoot"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))

@@ -215,4 +215,3 @@ func (e *brokenDocument) Error() string {
 	}
 	return fmt.Sprintf("the document of %q breaks %d rules", e.url, e.errors)
 }
-

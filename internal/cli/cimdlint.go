@@ -196,7 +196,7 @@ func (a *app) compare(ctx context.Context, url string, published cimd.Document) 
 		a.warn("the keys of this computer are not compared: " + err.Error())
 	}
 	ours := cimd.Generate(o)
-	ours.ClientID = "" // of which Lint tells
+	ours.ClientID = ""        // of which Lint tells
 	if !known || err != nil { // it may act as another client, or by other means
 		ours.TokenEndpointAuthMethod = ""
 	}

@@ -18,7 +18,9 @@ func TestServePages(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	here := l.Addr().String()
-	go func() { done <- servePages(ctx, l, []string{here, "acme.example"}, map[string][]byte{"/mcpauth.json": []byte("{}")}) }()
+	go func() {
+		done <- servePages(ctx, l, []string{here, "acme.example"}, map[string][]byte{"/mcpauth.json": []byte("{}")})
+	}()
 	for _, tt := range []struct {
 		method, host, path string
 		want               int

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/mcpauth/mcpauth/internal/clientkey"
 	"github.com/mcpauth/mcpauth/internal/stage"
@@ -32,4 +33,13 @@ func explainClient(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "unusable_key", "mcpauth keys generate --help")
 	}
 	return false
+}
+
+// unproven is what to do about a client that an authorization server does not
+// believe. One with a metadata document has nobody who gave it credentials.
+func unproven(clientID, owner string) []string {
+	if strings.HasPrefix(clientID, "https://") {
+		return []string{"is the document right, with the key that signs? mcpauth cimd lint " + bare(clientID), "and does " + owner + " trust its host?"}
+	}
+	return []string{"check the credentials of the client " + clientID + " with " + owner}
 }

@@ -85,7 +85,7 @@ func (r *report) outside(at *stage.Error, e *endpoint.Error) {
 	switch e.Code {
 	case "invalid_client":
 		r.Message = fmt.Sprintf("the authorization server of %s does not accept how this client proves itself", at.Server)
-		r.is(exitBroken, e.Code, "check the credentials of the client "+at.ASClientID+" with "+owner)
+		r.is(exitBroken, e.Code, unproven(at.ASClientID, owner)...)
 	case "invalid_grant":
 		r.Message = fmt.Sprintf("the authorization server of %s did not accept what was shown to it", at.Server)
 		r.is(exitBroken, e.Code, "show this to "+owner)

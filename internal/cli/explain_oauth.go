@@ -145,7 +145,7 @@ func (r *report) redeem(at *stage.Error, e *endpoint.Error) {
 			"the client id there must be "+at.ASClientID)
 	case "invalid_client":
 		r.Message = fmt.Sprintf("the authorization server of %s does not accept how this client proves itself", at.Server)
-		r.is(exitBroken, e.Code, "check the credentials of the client "+at.ASClientID+" with "+owner)
+		r.is(exitBroken, e.Code, unproven(at.ASClientID, owner)...)
 	case "unauthorized_client", "unsupported_grant_type":
 		r.Message = fmt.Sprintf("the authorization server of %s does not take enterprise-managed sign-ins from this client", at.Server)
 		r.is(exitBroken, e.Code, owner+" has to turn it on")
