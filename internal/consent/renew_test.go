@@ -66,6 +66,7 @@ func TestRenew(t *testing.T) {
 		{name: "invalid_grant", bend: fault(idjagtest.Fault{Code: "invalid_grant"}), wantErr: true, needed: true},
 		{name: "the person took it back", bend: func(l *laptop) { l.AS.RevokeConsents(l.Person.Subject) }, wantErr: true, needed: true},
 		{name: "answer lost after rotation", bend: fault(idjagtest.Fault{LoseReply: true}), wantErr: true, over: true},
+		{name: "unusable answer beside the next refresh token", bend: quirk(idjagtest.NoTokenType(idjagtest.Refresh)), wantErr: true},
 		{name: "registration gone", bend: func(l *laptop) { l.AS.RemoveClient(l.AS.Registered()[0].ID) }, wantErr: true, needed: true, unknown: true},
 		{name: "refresh token gone", bend: func(l *laptop) {
 			l.k.Vault.Delete(context.Background(), refreshItem(l.MCP.Resource, *l.k.record(l.MCP.Resource).Consent))

@@ -59,7 +59,8 @@ type Token struct {
 
 // GetToken posts a token request and checks what comes. An error is an *Error when
 // the server refused, a *CheckError when its answer is unusable, and otherwise what
-// Post returns. A server that was shown a key and gives an unbound token all the
+// Post returns. With a *CheckError the refresh token that came is returned all the
+// same: where it replaces another one, that one is spent. A server that was shown a key and gives an unbound token all the
 // same is heard, with a warning, unless RequireBound is set (rule A3).
 func GetToken(ctx context.Context, client *http.Client, r TokenRequest) (Token, error) {
 	if r.RequireBound && r.Prover == nil {
@@ -80,7 +81,13 @@ func GetToken(ctx context.Context, client *http.Client, r TokenRequest) (Token, 
 	if err != nil {
 		return Token{}, err
 	}
-	return r.check(answer)
+	t, err := r.check(answer)
+	refresh, bad := answer.Text("refresh_token")
+	if bad != nil {
+		t.warn("the refresh token is no text, so that it is not kept")
+	}
+	t.RefreshToken = secret.New(refresh)
+	return t, err
 }
 
 // check applies A1 to A7; A9 is Post's. Comments name the rules.
@@ -118,11 +125,6 @@ func (r TokenRequest) check(answer Answer) (Token, error) {
 	if got, err := answer.Text("resource"); err != nil || got != "" && r.Resource != "" && got != r.Resource { // A7
 		return Token{}, &CheckError{Rule: "A7", What: "the resource the token is for", Got: got, Want: r.Resource, Security: true}
 	}
-	refresh, err := answer.Text("refresh_token")
-	if err != nil {
-		t.warn("the refresh token is no text, so that it is not kept")
-	}
-	t.RefreshToken = secret.New(refresh)
 	return t, nil
 }
 

@@ -199,7 +199,12 @@ func TestGetTokenChecks(t *testing.T) {
 			t.Errorf("%s: GetToken = %+v, %v", tt.name, got, err)
 		}
 	}
-	srv := play(t, step{400, nil, `{"error":"invalid_grant"}`})
+	// The refresh token of an answer that is of no use may have replaced another.
+	srv := play(t, step{200, nil, `{"access_token":"at","refresh_token":"rt-2"}`})
+	if got, err := endpoint.GetToken(context.Background(), nil, tokenRequest(srv.URL)); err == nil || got.RefreshToken.Reveal() != "rt-2" || !got.AccessToken.IsZero() {
+		t.Errorf("GetToken = %+v, %v", got, err)
+	}
+	srv = play(t, step{400, nil, `{"error":"invalid_grant"}`})
 	var refused *endpoint.Error
 	if _, err := endpoint.GetToken(context.Background(), nil, tokenRequest(srv.URL)); !errors.As(err, &refused) || refused.Code != "invalid_grant" {
 		t.Errorf("GetToken = %v", err)
