@@ -46,6 +46,7 @@
 //	  yamledit/             YAML, changed in its text
 //	  wire/                 the one HTTP client: which secret may go where, address guard, limits; the sanitiser
 //	  strictjson/           one JSON object written by a stranger: exact names, each once
+//	  ownjson/              JSON that this program wrote itself, read fast
 //	  company/              the practice company on loopback: identity provider, authorization servers, MCP servers
 //	  cli/                  cobra, one file a verb, and explain.go: error -> hint and exit code
 //	  arch/                 the import table, as a test

@@ -31,7 +31,8 @@ var imports = []struct {
 	{runsPrograms, []string{"pkg/discover", "golang.org/x/oauth2"}},
 
 	{"internal/wire", []string{"pkg/secret"}},
-	{"internal/state", []string{flock, sys}},
+	{"internal/ownjson", nil},
+	{"internal/state", []string{"internal/ownjson", flock, sys}},
 	{"internal/ownfile", nil},
 	{"internal/pace", []string{"pkg/endpoint", "pkg/discover", "internal/wire", "internal/state"}},
 	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
@@ -64,7 +65,7 @@ var imports = []struct {
 
 // base is what every stage after the sign-in may use.
 var base = []string{"pkg/secret", "pkg/clientauth", "pkg/dpop", "pkg/endpoint", "pkg/discover", "pkg/idjag", "internal/strictjson",
-	"internal/stage", "internal/wire", "internal/state", "internal/pace", "internal/vault", "internal/ownfile", "internal/config"}
+	"internal/stage", "internal/ownjson", "internal/wire", "internal/state", "internal/pace", "internal/vault", "internal/ownfile", "internal/config"}
 
 // The modules that more than one rule names.
 const (

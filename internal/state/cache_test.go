@@ -34,7 +34,7 @@ func TestCache(t *testing.T) {
 	now = now.Add(time.Hour)
 
 	// A file under another name, or damaged, is a miss and is written over.
-	file := func(key string) string { return filepath.Join(d.Path(), "metadata", state.Hash(key)+".json") }
+	file := func(key string) string { return filepath.Join(d.Path(), "metadata", state.Hash(key)) }
 	b, err := os.ReadFile(file("https://a.example"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ func TestEveryChangedByteIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(b); err != nil {
+	if _, err := decode(b, ""); err != nil {
 		t.Fatal(err)
 	}
 	name := checkAt(b) - len(checkMember)
@@ -22,13 +22,13 @@ func TestEveryChangedByteIsSeen(t *testing.T) {
 		}
 		for _, flip := range []byte{1, 2, 0x20, 0x80, 0xff} {
 			b[i] ^= flip
-			if _, err := decode(b); err == nil {
+			if _, err := decode(b, ""); err == nil {
 				t.Fatalf("byte %d, changed by %#x, goes unseen", i, flip)
 			}
 			b[i] ^= flip
 		}
 	}
-	if _, err := decode([]byte(`{"version":1}`)); err != nil {
+	if _, err := decode([]byte(`{"version":1}`), ""); err != nil {
 		t.Errorf("a file of before: %v", err)
 	}
 }

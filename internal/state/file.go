@@ -48,6 +48,7 @@ type Identity struct {
 	Name       string    `json:"name,omitempty"`
 	Email      string    `json:"email,omitempty"`
 	SignedIn   time.Time `json:"signedIn,omitzero"`
+	Issued     time.Time `json:"issued,omitzero"`  // the ID token, by the IdP's clock
 	Expires    time.Time `json:"expires,omitzero"` // of the ID token
 	AuthTime   time.Time `json:"authTime,omitzero"`
 	Nonce      string    `json:"nonce,omitempty"`
@@ -107,6 +108,7 @@ type Failure struct {
 	Stage   string    `json:"stage,omitempty"`
 	Code    string    `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
+	Check   string    `json:"check,omitempty"` // the complaint alone, when the code is a check's rule
 }
 
 // Warning tells that state was lost or could not be used, and why.
@@ -133,8 +135,14 @@ func (e *broken) Error() string { return e.why }
 // it is, with one warning, when the file cannot be used. A damaged file is
 // moved aside to state.json.bad, so that it is reported once and never stands
 // in the way. Read takes no lock, except to move a damaged file.
-func (d *Dir) Read() (File, []Warning) {
-	f, err := d.load()
+func (d *Dir) Read() (File, []Warning) { return d.read("") }
+
+// ReadServer is Read without the records of other servers, for who wants to know
+// of none: with fifty of them most of the time goes into the others.
+func (d *Dir) ReadServer(url string) (File, []Warning) { return d.read(url) }
+
+func (d *Dir) read(only string) (File, []Warning) {
+	f, err := d.load(only)
 	if err == nil {
 		return f, nil
 	}
@@ -146,7 +154,7 @@ func (d *Dir) Read() (File, []Warning) {
 		defer cancel()
 		if unlock, lockErr := d.Lock(ctx, fileName); lockErr == nil {
 			defer unlock()
-			if f, again := d.load(); again == nil {
+			if f, again := d.load(only); again == nil {
 				return f, nil
 			} else if damaged(again) {
 				w.Why += ", " + d.aside()
@@ -167,7 +175,7 @@ func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 		return err
 	}
 	defer unlock()
-	f, err := d.load()
+	f, err := d.load("")
 	if damaged(err) {
 		d.aside()
 	} else if err != nil {
@@ -202,7 +210,7 @@ func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 	return d.WriteFile(fileName, after)
 }
 
-func (d *Dir) load() (File, error) {
+func (d *Dir) load(only string) (File, error) {
 	b, err := d.ReadFile(fileName, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return File{}, nil
@@ -210,7 +218,7 @@ func (d *Dir) load() (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	f, err := decode(b)
+	f, err := decode(b, only)
 	var newer *Newer
 	if errors.As(err, &newer) {
 		newer.Path = filepath.Join(d.path, fileName)
@@ -218,11 +226,17 @@ func (d *Dir) load() (File, error) {
 	return f, err
 }
 
-// decode returns a zero File with every error.
-func decode(b []byte) (File, error) {
+// decode returns a zero File with every error. With only, it may leave out the
+// records of all other servers.
+func decode(b []byte, only string) (File, error) {
 	var f File
 	if !whole(b) {
 		return f, &broken{"it is not as mcpauth left it"}
+	}
+	if checkAt(b) >= 0 {
+		if f, ok := fast(b, only); ok {
+			return f, nil
+		}
 	}
 	if err := json.Unmarshal(b, &f); err != nil || f.Version != Version {
 		return File{}, whyNot(b)

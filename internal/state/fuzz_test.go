@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := decode(b)
+		got, err := decode(b, "")
 		if err != nil {
 			if diff := cmp.Diff(File{}, got); diff != "" {
 				t.Fatalf("%v comes with a value: %s", err, diff)
@@ -29,7 +29,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		got2, err := decode(again)
+		got2, err := decode(again, "")
 		if err != nil {
 			t.Fatal(err)
 		}
