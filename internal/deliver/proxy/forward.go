@@ -85,7 +85,7 @@ func (w final) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func rewrite(out *http.Request, target *url.URL) {
 	out.URL, out.Host = target, ""
 	for name := range out.Header {
-		if name == "Authorization" || name == "Dpop" || name == "Cookie" || name == "Expect" || name == "Te" || strings.HasPrefix(name, "Proxy-") {
+		if name == "Authorization" || name == "Cookie" || name == "Expect" || name == "Te" || strings.HasPrefix(name, "Proxy-") {
 			delete(out.Header, name) // S7: what was meant for us is not for the server
 		}
 	}

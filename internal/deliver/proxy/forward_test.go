@@ -32,7 +32,7 @@ func TestForwards(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 		io.WriteString(w, "answer")
 	}
-	resp := s.do(t, "POST", "/wiki/x?y=1", `{"a":1}`, "Mcp-Method: tools/call", "Cookie: a=b", "Proxy-Authorization: Basic eA==", "Proxy-Connection: keep-alive",
+	resp := s.do(t, "POST", "/wiki/x?y=1", `{"a":1}`, "Mcp-Method: tools/call", "DPoP: x", "Cookie: a=b", "Proxy-Authorization: Basic eA==", "Proxy-Connection: keep-alive",
 		"X-Forwarded-For: 1.2.3.4", "Forwarded: for=1.2.3.4", "Te: trailers", "Connection: X-Private", "X-Private: 1", "Expect: 100-continue", "Last-Event-Id: 7")
 	if got := text(t, resp); resp.StatusCode != http.StatusAccepted || got != "answer" {
 		t.Errorf("got %d %q", resp.StatusCode, got)

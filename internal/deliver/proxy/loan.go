@@ -17,7 +17,7 @@ import (
 func (t *route) send(req *http.Request, tok token.Token, again func() io.ReadCloser) (*http.Response, error) {
 	defer t.lend(tok.AccessToken)()
 	if tok.Prover == nil {
-		req.Header.Del("DPoP") // of the token before
+		req.Header.Del("DPoP") // the client's, or of the token before
 		req.Header.Set("Authorization", "Bearer "+tok.AccessToken.Reveal())
 		return t.out.RoundTrip(req)
 	}
