@@ -56,3 +56,6 @@ func (d *Dir) SetCache(key string, data []byte) {
 }
 
 func cacheFile(key string) string { return path.Join("metadata", Hash(key)) }
+
+// DropCache forgets what SetCache kept under key, if it can.
+func (d *Dir) DropCache(key string) { _ = d.Remove(cacheFile(key)) }
