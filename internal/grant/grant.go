@@ -68,16 +68,12 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 	if err != nil {
 		return idjag.Grant{}, err
 	}
-	if err := held(p, party.TokenEndpoint); err != nil {
-		return idjag.Grant{}, stage.At(stage.Exchange, t.Parties, err)
-	}
 	p.Net.Permit(wire.SubjectToken, s.Token, wire.Endpoint(party.TokenEndpoint))
 	r := idjag.ExchangeRequest{
 		Endpoint: party.TokenEndpoint, Issuer: p.IdP.Issuer, Client: party.Client,
 		SubjectToken: s.Token, SubjectTokenType: s.Type,
 		Audience: t.AS, ExpectAudience: t.ExpectAudience, Resource: t.Resource,
 		Scopes: t.Scopes, RequireScopes: t.RequireScopes, ASClientID: t.ASClientID,
-		Now: p.Now,
 	}
 	if t.Audience != "" {
 		r.Audience = t.Audience
@@ -91,14 +87,25 @@ func exchange(ctx context.Context, p *identity.Provider, t Target, s identity.Su
 	if t.Prover != nil && (t.RequireBound || p.Binds(ctx)) {
 		r.Prover, r.RequireBound = t.Prover, t.RequireBound
 	}
-	for try := 1; ; try++ {
-		g, err := idjag.Exchange(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.Net.Client(), r)
-		if try < maxTries && later(ctx, err) {
-			continue
+	clocks := newClocks(p.Now)
+	r.Now = clocks.now
+	client := clocks.on(p.Net.Client())
+	var g idjag.Grant
+	err = p.Pace(t.Server).Ask(ctx, func() error {
+		for try := 1; ; try++ {
+			g, err = idjag.Exchange(wire.OnBehalfOf(ctx, p.IdP.Issuer), client, r)
+			if try == maxTries || !later(ctx, err) {
+				return err
+			}
 		}
-		hold(p, party.TokenEndpoint, err)
-		return g, stage.At(stage.Exchange, t.Parties, err)
+	})
+	if apart := clocks.apart(); apart != "" && p.Warn != nil {
+		p.Warn(apart)
 	}
+	if err = clocks.judge(g, err); err != nil {
+		return idjag.Grant{}, stage.At(stage.Exchange, t.Parties, err)
+	}
+	return g, nil
 }
 
 // later waits if the identity provider said when to come back and that is soon.

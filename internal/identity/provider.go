@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/clientkey"
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
@@ -49,8 +50,14 @@ type Provider struct {
 
 // Metadata returns what the identity provider publishes, asked for once.
 func (p *Provider) Metadata(ctx context.Context) (discover.ServerMetadata, error) {
-	meta, err := p.meta.get(ctx, func() (discover.ServerMetadata, error) {
-		return p.Discover.IdP(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.IdP.Issuer)
+	meta, err := p.meta.get(ctx, func() (meta discover.ServerMetadata, err error) {
+		d, done := pace.Share(ctx, p.State, p.Discover)
+		defer done()
+		err = p.Pace("").Note(func() error {
+			meta, err = d.IdP(wire.OnBehalfOf(ctx, p.IdP.Issuer), p.IdP.Issuer)
+			return err
+		})
+		return meta, err
 	})
 	if err != nil {
 		return discover.ServerMetadata{}, p.at(stage.IdPMetadata, err)
@@ -98,6 +105,11 @@ func (p *Provider) Party(ctx context.Context) (Party, error) {
 	}
 	PermitClient(p.Net, client, endpoint)
 	return Party{TokenEndpoint: endpoint, Client: client}, nil
+}
+
+// Pace is how the identity provider is asked about something, by all processes.
+func (p *Provider) Pace(about string) pace.Party {
+	return pace.Party{State: p.State, Name: p.IdP.Issuer, About: about, Now: p.Now}
 }
 
 // Binds reports whether the identity provider says that it binds ID-JAGs to a key

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
@@ -17,7 +18,8 @@ import (
 )
 
 const (
-	// margin is how long an ID token must still be good to be shown to anybody.
+	// margin is how long an ID token must still be good, at least, to be shown to
+	// anybody.
 	margin = time.Minute
 	// renewalTime bounds one renewal at the identity provider, and the storing of
 	// what came of it.
@@ -61,7 +63,7 @@ var errStale = errors.New("the ID token at hand is not good enough")
 
 // stored returns the ID token at hand, if it will do.
 func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.Text) (Subject, error) {
-	if id.Renewable && !id.Expires.After(p.now().Add(margin)) {
+	if id.Renewable && !p.now().Before(renewAt(id)) {
 		return Subject{}, errStale
 	}
 	token, err := p.Vault.Get(ctx, p.idTokenItem())
@@ -77,6 +79,17 @@ func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.T
 		return Subject{}, errStale
 	}
 	return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in is no longer accepted"}
+}
+
+// renewAt is when an ID token is renewed though it is still good. It is different
+// for each person: identity providers that end all of a company's ID tokens at ten
+// o'clock must not be asked for new ones by everybody at once.
+func renewAt(id state.Identity) time.Time {
+	at := id.Expires.Add(-margin)
+	if early := pace.RenewAt(id.Subject, id.Issued, id.Expires); !id.Issued.IsZero() && early.Before(at) {
+		return early
+	}
+	return at
 }
 
 // recheck looks at a stored ID token again before it is used: a keychain is not
@@ -184,7 +197,11 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 	asking, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
 	p.Net.Permit(wire.RefreshToken, refresh, wire.Endpoint(party.TokenEndpoint))
-	t, err := p.ask(asking, party, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
+	var t tokens
+	err := p.Pace("renewal").Ask(ctx, func() (err error) {
+		t, err = p.ask(asking, party, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
+		return err
+	})
 	ctx, cancel = context.WithTimeout(ctx, renewalTime) // a late answer is stored as carefully as an early one
 	defer cancel()
 	var refused *endpoint.Error
@@ -209,9 +226,9 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 	}
 	fresh, err := p.verify(ctx, t.id, expected{nonce: id.Nonce, nonceIfPresent: true, accessToken: t.access, before: &id})
 	if err != nil {
-		return Subject{}, err
+		return Subject{}, p.withClock(err, t.date)
 	}
-	id.Expires, id.Unverified = fresh.Expires, false
+	id.Issued, id.Expires, id.Unverified = fresh.Issued, fresh.Expires, false
 	if err := p.Vault.Set(ctx, p.idTokenItem(), t.id); err != nil {
 		p.warn("the renewed sign-in could not be kept: %v", err)
 	} else if err := p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil }); err != nil {

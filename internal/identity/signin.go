@@ -45,6 +45,9 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 	var id state.Identity
 	err = signin.Browser(ctx, request, open, func(ctx context.Context, code signin.Code) error {
 		id, err = p.spend(ctx, party, code)
+		if err == nil {
+			p.Pace("").Works() // so that nobody else waits either
+		}
 		return err
 	})
 	return id, p.at(stage.Login, err)
@@ -94,7 +97,7 @@ func (p *Provider) spend(ctx context.Context, party Party, code signin.Code) (st
 	}
 	id, err := p.verify(ctx, tokens.id, expected{nonce: code.Nonce, accessToken: tokens.access, acrValues: p.IdP.ACRValues, maxAge: p.MaxAge})
 	if err != nil {
-		return state.Identity{}, err
+		return state.Identity{}, p.withClock(err, tokens.date)
 	}
 	id.Scopes = tokens.scopes
 	return p.keep(ctx, id, tokens)
@@ -150,6 +153,7 @@ func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state
 type tokens struct {
 	id, access, refresh secret.Text
 	scopes              []string
+	date                time.Time // by the identity provider's clock; may be zero
 }
 
 // ask returns what could be read of the answer with an error about the rest: a
@@ -170,6 +174,7 @@ func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tok
 	t.id = secret.New(text("id_token"))
 	t.access = secret.New(text("access_token"))
 	t.scopes = strings.Fields(text("scope"))
+	t.date = answer.Date
 	return t, err
 }
 

@@ -182,8 +182,34 @@ func (p *Provider) read(claims strictjson.Object, want expected) (state.Identity
 	}
 	return state.Identity{
 		Issuer: c.iss, ClientID: p.IdP.IdPClientID, Subject: c.sub, Name: c.name, Email: c.email,
-		Expires: c.exp, AuthTime: c.authTime, Nonce: want.nonce,
+		Issued: c.iat, Expires: c.exp, AuthTime: c.authTime, Nonce: want.nonce,
 	}, nil
+}
+
+// withClock adds to a complaint about times how far the clocks are apart, when that
+// is the likely reason. The complaint stays: an ID token is for us to judge, and by
+// no other clock than ours.
+func (p *Provider) withClock(err error, date time.Time) error {
+	var u *Untrusted
+	apart := Apart(p.now(), date)
+	if !errors.As(err, &u) || u.Rule != "T5" || apart == "" {
+		return err
+	}
+	return &Untrusted{Rule: u.Rule, What: u.What + "; " + apart}
+}
+
+// Apart says in words how far this computer's clock is from the identity
+// provider's, which date is from. It is empty when they agree to the minute and when
+// date is zero.
+func Apart(now, date time.Time) string {
+	skew := now.Sub(date).Round(time.Second)
+	switch {
+	case date.IsZero() || skew.Abs() <= leeway:
+		return ""
+	case skew > 0:
+		return "this computer's clock is " + skew.String() + " ahead of the identity provider's"
+	}
+	return "this computer's clock is " + skew.Abs().String() + " behind the identity provider's"
 }
 
 type idClaims struct {

@@ -87,13 +87,18 @@ func (p Party) Ask(ctx context.Context, ask func() error) error {
 	err := ask()
 	switch o := judge(err, time.Since(start)); o.is {
 	case fine:
-		if _, ok := p.read(); ok {
-			p.State.DropCache(p.key())
-		}
+		p.Works()
 	case bad:
 		p.failed(began, o)
 	}
 	return err
+}
+
+// Works tells all processes that the party was seen to be in order.
+func (p Party) Works() {
+	if _, ok := p.read(); ok {
+		p.State.DropCache(p.key())
+	}
 }
 
 // Note tells of a failure of something that every question needs. That it worked

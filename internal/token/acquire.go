@@ -11,6 +11,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/grant"
 	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
@@ -35,6 +36,9 @@ type Chain struct {
 // Acquire gets a new token and does not touch the cache of tokens. There is one way
 // for each mode, and none is tried in place of another.
 func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
+	if a.Fresh { // a person wants to know how it is now
+		ctx = pace.Insist(ctx)
+	}
 	record, _ := s.State.Read()
 	mode, why, err := s.decide(ctx, record)
 	if err != nil {
@@ -79,7 +83,11 @@ func (s *Source) managed(ctx context.Context, a Ask) (Chain, error) {
 	if !s.Server.OAuth.SendsScope() {
 		r.Scopes = nil
 	}
-	t, err := idjag.Redeem(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
+	var t endpoint.Token
+	err = s.pace(c.Target.AS).Ask(ctx, func() (err error) {
+		t, err = idjag.Redeem(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
+		return err
+	})
 	s.Net.Forget(c.Grant.Assertion) // spent, and a program that runs for days would collect them
 	if err != nil {
 		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
@@ -145,6 +153,9 @@ func (e *NoIDJAG) Error() string {
 func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, Place, Ask) (*dpop.Prover, error)) (Chain, clientauth.Client, error) {
 	var c Chain
 	var client clientauth.Client
+	if err := s.Provider.Pace(s.Server.Name).Held(ctx); err != nil {
+		return c, client, stage.At(stage.Exchange, s.parties(), err)
+	}
 	// One goes to the server and on to its authorization server, the other to the
 	// identity provider, where it needs to know for whom the ID-JAG will be.
 	both, bctx := errgroup.WithContext(ctx)
@@ -155,6 +166,9 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 			target = s.target(c.Place, a)
 			target.Prover, err = prover(bctx, c.Place, a)
 			target.RequireBound = target.Prover != nil && s.Server.OAuth.DPoPOrDefault() == "required"
+		}
+		if err == nil { // an ID-JAG that cannot be spent is not asked for
+			err = s.free(bctx, target)
 		}
 		if err == nil {
 			c.Target = target
@@ -183,6 +197,17 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 		return c, client, err
 	}
 	return c, client, nil
+}
+
+// pace is how an authorization server is asked for this server's tokens, by all
+// processes.
+func (s *Source) pace(issuer string) pace.Party {
+	return pace.Party{State: s.State, Name: issuer, About: s.Server.Name, Now: s.Now}
+}
+
+// free returns an error while the authorization server must not be asked.
+func (s *Source) free(ctx context.Context, t grant.Target) error {
+	return stage.At(stage.Redeem, t.Parties, s.pace(t.AS).Held(ctx))
 }
 
 func (s *Source) target(p Place, a Ask) grant.Target {

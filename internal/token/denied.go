@@ -1,12 +1,13 @@
 package token
 
 import (
-	"slices"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
 )
 
 // memory is how long a company's no is taken for granted, so that an agent in a
@@ -29,8 +30,18 @@ func (e *Remembered) Unwrap() error { return e.Err }
 func (s *Source) denied(record state.File, h holder, asked key, a Ask) error {
 	r := record.Servers[s.Server.URL]
 	last := r.LastError
-	if last == nil || r.LastAsked != asked.name() || a.Fresh || a.Scopes != nil || last.Stage != string(stage.Exchange) ||
-		!slices.Contains([]string{"access_denied", "invalid_target"}, last.Code) {
+	if last == nil || r.LastAsked != asked.name() || a.Fresh || a.Scopes != nil {
+		return nil
+	}
+	var again error
+	switch at := stage.Stage(last.Stage); {
+	case at == stage.Exchange && (last.Code == "access_denied" || last.Code == "invalid_target"):
+		again = &endpoint.Error{Endpoint: "the identity provider", Status: 403, Code: last.Code, MaxAge: -1}
+	case at == stage.Exchange && last.Code == "X9": // a clock is wrong, and stays so for a while
+		again = &idjag.CheckError{Rule: last.Code, What: last.Check}
+	case at == stage.Renewal && last.Code == "T5":
+		again = &identity.Untrusted{Rule: last.Code, What: last.Check}
+	default:
 		return nil
 	}
 	if age := s.now().Sub(last.When); age < 0 || age >= memory || !h.since.Before(last.When) {
@@ -38,9 +49,7 @@ func (s *Source) denied(record state.File, h holder, asked key, a Ask) error {
 	}
 	p := s.parties()
 	p.Resource, p.AS, p.Scopes = or(p.Resource, r.Resource), or(p.AS, r.Issuer), s.scopes(a)
-	return &Remembered{When: last.When, Err: stage.At(stage.Exchange, p, &endpoint.Error{
-		Endpoint: "the identity provider", Status: 403, Code: last.Code, MaxAge: -1,
-	})}
+	return &Remembered{When: last.When, Err: stage.At(stage.Stage(last.Stage), p, again)}
 }
 
 func or(s, otherwise string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/consent"
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/wire"
@@ -91,11 +92,18 @@ func (s *Source) metadata(ctx context.Context, issuer string) (discover.ServerMe
 	p := s.parties()
 	p.AS = issuer
 	ctx = wire.OnBehalfOf(ctx, s.Server.URL)
-	ask := func() (discover.ServerMetadata, error) { return s.Discover.AuthorizationServer(ctx, issuer) }
 	if s.Server.OAuth.LegacyDiscovery {
-		ask = func() (discover.ServerMetadata, error) { return s.Discover.Legacy(ctx, s.Server.URL) }
+		as, err := s.Discover.Legacy(ctx, s.Server.URL)
+		return as, stage.At(stage.ServerMetadata, p, err)
 	}
-	as, err := ask()
+	d, done := pace.Share(ctx, s.State, s.Discover)
+	defer done()
+	var as discover.ServerMetadata
+	all := pace.Party{State: s.State, Name: issuer, Now: s.Now}
+	err := all.Note(func() (err error) {
+		as, err = d.AuthorizationServer(ctx, issuer)
+		return err
+	})
 	return as, stage.At(stage.ServerMetadata, p, err)
 }
 

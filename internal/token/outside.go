@@ -23,7 +23,11 @@ func (s *Source) consented(ctx context.Context, a Ask) (Chain, error) {
 	if err != nil {
 		return c, err
 	}
-	got, err := s.Consents.Renew(ctx, t, a.Scopes)
+	var got endpoint.Token
+	err = s.pace(c.Target.AS).Ask(ctx, func() (err error) {
+		got, err = s.Consents.Renew(ctx, t, a.Scopes)
+		return err
+	})
 	return s.finish(c, got, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err)))
 }
 
@@ -46,6 +50,9 @@ func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx con
 	}
 	c.Mode, c.ModeWhy = mode, why
 	got, err := s.Consents.Ask(ctx, t, open)
+	if err == nil {
+		s.pace(c.Target.AS).Works()
+	}
 	c, err = s.finish(c, got, s.betterReason(ctx, c, stage.At(stage.Consent, c.Target.Parties, err)))
 	if err != nil {
 		return Token{}, err
@@ -119,7 +126,11 @@ func (s *Source) alone(ctx context.Context, mode string, a Ask) (Chain, error) {
 	if !s.Server.OAuth.SendsResource() {
 		r.Resource = ""
 	}
-	got, err := endpoint.GetToken(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
+	var got endpoint.Token
+	err = s.pace(c.Target.AS).Ask(ctx, func() (err error) {
+		got, err = endpoint.GetToken(wire.OnBehalfOf(ctx, s.Server.URL), s.Net.Client(), r)
+		return err
+	})
 	return s.finish(c, got, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err)))
 }
 
@@ -136,6 +147,11 @@ func (s *Source) outside(ctx context.Context, a Ask, asking bool) (c Chain, p *d
 	}
 	c.Target = s.target(c.Place, a)
 	c.Target.Outside = true
+	if !asking {
+		if err = s.free(ctx, c.Target); err != nil {
+			return c, nil, err
+		}
+	}
 	if p, err = s.prover(ctx, c.Place, a); err != nil {
 		return c, nil, err
 	}

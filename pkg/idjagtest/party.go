@@ -124,6 +124,7 @@ const maxBody = 1 << 20
 // names the request once its form is known.
 func (p *Party) answer(w http.ResponseWriter, r *http.Request, kind func(url.Values) string, serve func(*call) *refusal) {
 	entry := &Request{Time: p.Clock(), Method: r.Method, Path: r.URL.Path, UserAgent: r.UserAgent()}
+	w.Header().Set("Date", entry.Time.UTC().Format(http.TimeFormat)) // its clock, not that of the machine
 	c := &call{w: w, r: r, entry: entry}
 	bad := c.read()
 	entry.What = kind(c.form)
