@@ -112,6 +112,9 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 		unlock, err = func() {}, nil
 	}
 	if err != nil {
+		if c, came := s.meanwhile(ctx, a, asked); came {
+			return c.Token, nil
+		}
 		return s.orElse(cached, ok, a, stage.At(stage.Exchange, s.parties(), err))
 	}
 	defer unlock()
@@ -126,11 +129,14 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 		return cached.Token, nil
 	}
 	if err := s.denied(record, h, key, a); err != nil {
-		return Token{}, err
+		return s.orElse(cached, ok, a, err)
 	}
 	chain, err := s.Acquire(ctx, a)
 	if err != nil {
-		s.recordFailure(ctx, key, err)
+		var held *pace.Held
+		if !errors.As(err, &held) { // which knows no more than the failure before it
+			s.recordFailure(ctx, key, err)
+		}
 		return s.orElse(cached, ok, a, err)
 	}
 	// Not after a sign-out, which has to find everything there is, nor under the
@@ -144,6 +150,20 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 		s.store(ctx, key.at(chain), chain)
 	}
 	return chain.Token, nil
+}
+
+// meanwhile looks once more for a token when the time to wait for it has passed:
+// whoever is getting it may have stored it and not let go of the lock yet, and a long
+// queue may stand before us.
+func (s *Source) meanwhile(ctx context.Context, a Ask, asked time.Time) (entry, bool) {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return entry{}, false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	record, _ := s.State.Read()
+	_, _, c, ok, err := s.look(ctx, record, a)
+	return c, err == nil && ok && (s.brought(c, asked) || !a.Fresh && s.good(c, a))
 }
 
 // look finds whose token is asked for, and the one in the cache.
@@ -223,7 +243,10 @@ func unusable(err error) bool {
 	var st *discover.StatusError
 	var page *discover.Malformed
 	var check *idjag.CheckError
+	var untrusted *identity.Untrusted
 	switch {
+	case errors.As(err, &untrusted):
+		return untrusted.Rule == "T5" // a clock is wrong, and the token was had before it was
 	case errors.As(err, &e):
 		return e.Strange != ""
 	case errors.As(err, &check):
@@ -278,6 +301,14 @@ func (s *Source) recordFailure(ctx context.Context, asked key, err error) {
 	var e *endpoint.Error
 	if errors.As(err, &e) {
 		failure.Code = wire.Clean(e.Code)
+	}
+	var check *idjag.CheckError
+	var untrusted *identity.Untrusted
+	switch {
+	case errors.As(err, &check):
+		failure.Code, failure.Check = check.Rule, wire.Clean(check.What)
+	case errors.As(err, &untrusted):
+		failure.Code, failure.Check = untrusted.Rule, wire.Clean(untrusted.What)
 	}
 	if err := s.update(ctx, func(r *state.Server) { r.LastError, r.LastAsked = failure, asked.name() }); err != nil {
 		s.warn("%v", err)
