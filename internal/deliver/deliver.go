@@ -19,9 +19,10 @@ import (
 // Writer writes a token in one form.
 type Writer func(io.Writer, token.Token) error
 
-// Forms of the headers command, by the name of --format.
+// Forms of the headers command, by the name of --format. The contract of header
+// helpers is "json": one object whose values are all strings, and nothing else.
 var Headers = map[string]Writer{
-	"json":   headersJSON,
+	"json":   line("{\"Authorization\":\"Bearer %s\"}\n"), // reveal lets nothing through that JSON would escape
 	"header": line("Authorization: Bearer %s\n"),
 	"curl":   line("header = \"Authorization: Bearer %s\"\n"),
 	"bazel":  bazel,
@@ -43,12 +44,6 @@ func line(format string) Writer {
 		_, err = fmt.Fprintf(w, format, clear)
 		return err
 	}
-}
-
-// headersJSON is the contract of header helpers: one object whose values are all
-// strings, and nothing else.
-func headersJSON(w io.Writer, t token.Token) error {
-	return object(w, t, func(clear string) any { return map[string]string{"Authorization": "Bearer " + clear} })
 }
 
 // bazel is the answer of the EngFlow credential helper specification.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/ownjson"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -21,8 +23,11 @@ type key struct {
 
 // name is that of the sealed file. Reading compares the key inside as well.
 func (k key) name() string {
-	b, _ := json.Marshal(k)
-	return "access token " + state.Hash(string(b))
+	text := ""
+	for _, part := range []string{k.Mode, k.IdP, k.Subject, k.Resource, k.AS, k.Client, k.Scopes} {
+		text += strconv.Quote(part) // so that no part runs into the next
+	}
+	return "access token " + state.Hash(text)
 }
 
 // at fills in what only discovery could tell.
@@ -46,6 +51,59 @@ type sealed struct {
 	Obtained    time.Time `json:"obtained"`
 	Expires     time.Time `json:"expires"`
 	Scopes      []string  `json:"scopes,omitempty"`
+}
+
+// unseal reads what store has sealed. It is on the way of every answer from the
+// cache, which is why encoding/json is only asked about what nobody expects.
+func unseal(plain []byte) (c sealed, err error) {
+	r := ownjson.New(plain)
+	r.Object(func(name string) {
+		switch name {
+		case "key":
+			c.Key = readKey(r)
+		case "accessToken":
+			c.AccessToken = r.Text()
+		case "type":
+			c.Type = r.Text()
+		case "obtained":
+			c.Obtained = r.Time()
+		case "expires":
+			c.Expires = r.Time()
+		case "scopes":
+			c.Scopes = r.Texts()
+		default:
+			r.Skip()
+		}
+	})
+	if !r.OK() {
+		c = sealed{}
+		err = json.Unmarshal(plain, &c)
+	}
+	return c, err
+}
+
+func readKey(r *ownjson.Reader) (k key) {
+	r.Object(func(name string) {
+		switch name {
+		case "Mode":
+			k.Mode = r.Text()
+		case "IdP":
+			k.IdP = r.Text()
+		case "Subject":
+			k.Subject = r.Text()
+		case "Resource":
+			k.Resource = r.Text()
+		case "AS":
+			k.AS = r.Text()
+		case "Client":
+			k.Client = r.Text()
+		case "Scopes":
+			k.Scopes = r.Text()
+		default:
+			r.Skip()
+		}
+	})
+	return k
 }
 
 // key is that of the token that is asked for, as far as it is known without asking
@@ -76,8 +134,8 @@ func (s *Source) lookup(ctx context.Context, k key) (entry, bool) {
 		}
 		return entry{}, false
 	}
-	var c sealed
-	if json.Unmarshal(plain, &c) != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
+	c, err := unseal(plain)
+	if err != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
 		return entry{}, false
 	}
 	return entry{name: name, obtained: c.Obtained, Token: Token{

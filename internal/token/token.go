@@ -61,6 +61,13 @@ type Source struct {
 	Now      func() time.Time  // nil means time.Now
 	Warn     func(text string) // nil drops warnings
 
+	// Prepare, when set, is called before anybody is asked anything, and fills in Net,
+	// Discover, Consents and Provider: a token from the cache needs nothing of them
+	// but Provider's configuration. Seen, when set, is the state as it was read just
+	// before the one and only Get.
+	Prepare func() error
+	Seen    *state.File
+
 	// AllowFallback is whether a server with mode auto may be used with the person's
 	// own consent.
 	AllowFallback bool
@@ -95,14 +102,18 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 }
 
 func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
-	record, _ := s.State.Read()
 	asked := s.now()
-	_, _, cached, ok, err := s.look(ctx, record, a)
+	_, _, cached, ok, err := s.look(ctx, s.seen(), a)
 	if err != nil {
 		return Token{}, err
 	}
 	if ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
+	}
+	if s.Prepare != nil {
+		if err := s.Prepare(); err != nil {
+			return Token{}, err
+		}
 	}
 	unlock, err := s.State.Lock(ctx, lockName(s.Server.URL))
 	var busy *state.Busy
@@ -120,7 +131,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	defer unlock()
 	// Again: the one who held the lock may have brought it, and somebody else may
 	// have signed in (attack S31).
-	record, _ = s.State.Read()
+	record, _ := s.State.Read()
 	h, key, cached, ok, err := s.look(ctx, record, a)
 	if err != nil {
 		return Token{}, err
@@ -164,6 +175,15 @@ func (s *Source) meanwhile(ctx context.Context, a Ask, asked time.Time) (entry, 
 	record, _ := s.State.Read()
 	_, _, c, ok, err := s.look(ctx, record, a)
 	return c, err == nil && ok && (s.brought(c, asked) || !a.Fresh && s.good(c, a))
+}
+
+// seen is the state for the first look, without what concerns other servers.
+func (s *Source) seen() state.File {
+	if s.Seen != nil {
+		return *s.Seen
+	}
+	f, _ := s.State.ReadServer(s.Server.URL)
+	return f
 }
 
 // look finds whose token is asked for, and the one in the cache.
