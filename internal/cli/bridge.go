@@ -70,6 +70,9 @@ func runBridge(ctx context.Context, a *app, o bridgeOptions) error {
 		defer tokens.finish(ctx)
 		b.Endpoint = s.URL
 		b.Token = func(ctx context.Context, ask token.Ask) (token.Token, error) { return tokens.get(ctx, s, ask) }
+		if o.interactive {
+			b.TokenTime = personTime
+		}
 		b.Scopes, b.MaxScopes = s.OAuth.Scopes, s.OAuth.MaxScopes
 	}
 	// A client that is gone must be an error to write to, not the end: the server

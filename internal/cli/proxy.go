@@ -23,6 +23,8 @@ type proxyOptions struct {
 	port       int
 	socket     string
 	secretFile string
+
+	interactive bool
 }
 
 func newProxy(a *app) *cobra.Command {
@@ -46,6 +48,7 @@ The proxy runs until it is interrupted; after a "mcpauth login" it goes on.`,
 	f.IntVar(&o.port, "port", 0, "listen at this port instead of any free one")
 	f.StringVar(&o.socket, "socket", "", "listen at a Unix socket at this `path`, in a folder of mode 0700")
 	f.StringVar(&o.secretFile, "secret-file", "", "write the secret to this `file` instead of printing it, and remove it at the end")
+	f.BoolVar(&o.interactive, "interactive", false, "open the browser when you have to sign in or to agree; without it the client is told what to type")
 	f.BoolVar(&a.json, "json", false, "print address, header and servers as JSON")
 	return c
 }
@@ -68,9 +71,12 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	tokens := &standing{first: a}
+	tokens := &standing{first: a, interactive: o.interactive}
 	defer tokens.finish(ctx)
 	p := &proxy.Proxy{Net: n, Now: a.env.Now, Explain: problem, Log: a.logProblem}
+	if o.interactive {
+		p.TokenTime = personTime
+	}
 	for _, s := range servers {
 		p.Servers = append(p.Servers, proxy.Server{Name: s.Name, URL: s.URL, Token: func(ctx context.Context, ask token.Ask) (token.Token, error) {
 			return tokens.get(ctx, s, ask)
