@@ -202,7 +202,7 @@ func (p *Provider) withClock(err error, date time.Time) error {
 // provider's, which date is from. It is empty when they agree to the minute and when
 // date is zero.
 func Apart(now, date time.Time) string {
-	skew := now.Sub(date).Round(time.Second)
+	skew := now.Sub(date).Round(time.Minute)
 	switch {
 	case date.IsZero() || skew.Abs() <= leeway:
 		return ""

@@ -44,7 +44,13 @@ func (s *Source) denied(record state.File, h holder, asked key, a Ask) error {
 	default:
 		return nil
 	}
-	if age := s.now().Sub(last.When); age < 0 || age >= memory || !h.since.Before(last.When) {
+	now := s.now()
+	if age := now.Sub(last.When); age < 0 || age >= memory {
+		return nil
+	}
+	// A sign-in since then may change the answer; one that is yet to come was made
+	// before the clock was set back.
+	if !h.since.Before(last.When) && !h.since.After(now) {
 		return nil
 	}
 	p := s.parties()
