@@ -123,7 +123,7 @@ func getVariables(ctx context.Context, a *app, o variablesOptions) ([]deliver.Va
 	if err != nil {
 		return nil, &usageError{text: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	ctx, cancel := context.WithTimeout(a.insisting(ctx), manyTime)
 	defer cancel()
 	tokens := make([]token.Token, len(sources))
 	g, gctx := errgroup.WithContext(ctx)

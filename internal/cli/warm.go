@@ -47,7 +47,7 @@ func warm(ctx context.Context, a *app, names []string, ask token.Ask) error {
 		}
 		sources = append(sources, s)
 	}
-	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	ctx, cancel := context.WithTimeout(a.insisting(ctx), manyTime)
 	defer cancel()
 	errs := make([]error, len(sources))
 	var g errgroup.Group
