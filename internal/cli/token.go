@@ -74,7 +74,7 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 
 // getToken answers within helperTime, whatever happens. The configuration is open.
 func getToken(ctx context.Context, a *app, server string, ask token.Ask, get func(*token.Source, context.Context, token.Ask) (token.Token, error)) (token.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, helperTime)
+	ctx, cancel := context.WithTimeout(a.insisting(ctx), helperTime)
 	defer cancel()
 	s, err := a.source(server)
 	if err != nil {
