@@ -95,6 +95,7 @@ type bridge struct {
 	translation *translation // nil: none is needed
 
 	restarting sync.Mutex
+	relisting  sync.Mutex
 }
 
 // call is a request under way.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"unicode/utf8"
 )
 
@@ -84,6 +85,9 @@ type message struct {
 	asked    []pending // the requests in it; several only in a batch
 	one      [1]pending
 	accepted func() // called as soon as later messages may be sent
+
+	sent     http.Header // what of it went into headers by the tool's schema
+	mismatch []byte      // the error that a call was answered with for its headers, held back
 
 	// Of messages that are, or may have to be, translated (translate.go).
 	translated bool

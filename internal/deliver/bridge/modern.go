@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -18,7 +19,9 @@ func (b *bridge) modernHeaders(m *message, h http.Header) {
 		h[headerName] = []string{headerValue(name)}
 	}
 	if m.method == "tools/call" {
-		b.tools.headers(m, h)
+		m.sent = http.Header{}
+		b.tools.headers(m, m.sent)
+		maps.Copy(h, m.sent)
 	}
 }
 

@@ -123,8 +123,23 @@ func newValues() values {
 	return values{json: []string{typeJSON}, events: []string{typeEvents}, both: []string{typeJSON + ", " + typeEvents}}
 }
 
-// exchange sends a message and forwards what comes back.
+// exchange sends a message and forwards what comes back. A call whose headers the
+// server expects otherwise is made again when its tools/list says how.
 func (b *bridge) exchange(ctx context.Context, m *message) error {
+	err := b.exchangeOnce(ctx, m)
+	if m.mismatch == nil {
+		return err
+	}
+	if !b.relist(ctx, m) {
+		m.accepted()
+		b.out.send(m.mismatch)
+		return nil
+	}
+	m.asked[0].answered = false
+	return b.exchangeOnce(ctx, m)
+}
+
+func (b *bridge) exchangeOnce(ctx context.Context, m *message) error {
 	r := request{method: http.MethodPost, message: m}
 	if !m.modern() && m.method != "initialize" {
 		r.session = b.current()
@@ -247,6 +262,10 @@ func (b *bridge) answer(m *message, p *pending, resp *http.Response, msg []byte,
 			msg = append(append(bytes.Clone(msg[:e.id.from]), p.id...), msg[e.id.to:]...)
 			e, _ = open(msg)
 		}
+	}
+	if m.mismatches(msg, e) {
+		m.mismatch = bytes.Clone(msg)
+		return
 	}
 	msg = b.learn(m, resp, msg, e)
 	m.accepted()
