@@ -30,8 +30,8 @@ func encode(f File) ([]byte, error) {
 	return b, nil
 }
 
-// whole reports whether a file agrees with its checksum. One that has none was
-// written before there were checksums.
+// whole reports whether a file agrees with its checksum, if it has one: a later
+// version may do without.
 func whole(b []byte) bool {
 	at := checkAt(b)
 	if at < 0 {

@@ -163,14 +163,17 @@ func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 	return syncFolder(folder)
 }
 
-// Remove deletes name. That it is absent already is no error.
+// Remove deletes name, and what Aside left of it. That it is absent already is no
+// error.
 func (d *Dir) Remove(name string) error {
 	path, err := d.join(name)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, p := range []string{path + asideSuffix, path} {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

@@ -157,7 +157,7 @@ func (d *Dir) read(only string) (File, []Warning) {
 			if f, again := d.load(only); again == nil {
 				return f, nil
 			} else if damaged(again) {
-				w.Why += ", " + d.aside()
+				w.Why += ", " + d.Aside(fileName)
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 	defer unlock()
 	f, err := d.load("")
 	if damaged(err) {
-		d.aside()
+		d.Aside(fileName)
 	} else if err != nil {
 		return err
 	}
@@ -241,6 +241,9 @@ func decode(b []byte, only string) (File, error) {
 	if err := json.Unmarshal(b, &f); err != nil || f.Version != Version {
 		return File{}, whyNot(b)
 	}
+	if checkAt(b) < 0 {
+		return File{}, &broken{"it has no checksum"}
+	}
 	return f, nil
 }
 
@@ -267,10 +270,15 @@ func damaged(err error) bool {
 	return errors.As(err, &b) || errors.As(err, &u)
 }
 
-// aside moves the file out of the way and says where to. The lock is held.
-func (d *Dir) aside() string {
-	path := filepath.Join(d.path, fileName)
-	to := path + ".bad"
+// Aside moves a file that is of no use out of the way, in place of the one that was
+// moved before, and says where to. The caller holds the lock under which the file is
+// written: a good one must not go.
+func (d *Dir) Aside(name string) string {
+	path, err := d.join(name)
+	if err != nil {
+		return "could not be moved aside"
+	}
+	to := path + asideSuffix
 	if os.Remove(to); os.Rename(path, to) != nil {
 		// A folder that is not empty may sit there. Never fail for it.
 		to = fmt.Sprintf("%s.%d", to, d.now().UnixNano())
@@ -280,3 +288,6 @@ func (d *Dir) aside() string {
 	}
 	return "moved aside to " + to
 }
+
+// asideSuffix is added to the names of files that are moved aside.
+const asideSuffix = ".bad"

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -201,7 +202,9 @@ func TestNewerVersion(t *testing.T) {
 // the next write.
 func TestUnknownMember(t *testing.T) {
 	d := state.Open(t.TempDir())
-	if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), []byte(`{"version":1,"later":true,"servers":{"a":{"url":"a"}}}`), 0o600); err != nil {
+	text := `{"version":1,"later":true,"servers":{"a":{"url":"a"}},"check": "00000000"}`
+	text = strings.Replace(text, "00000000", fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(text))), 1)
+	if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if f, warnings := d.Read(); f.Servers["a"].URL != "a" || len(warnings) != 0 {
@@ -211,8 +214,14 @@ func TestUnknownMember(t *testing.T) {
 
 func TestMutations(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	good, _ := json.MarshalIndent(full(), "", "  ")
 	d := state.Open(t.TempDir())
+	if err := d.Update(t.Context(), func(f *state.File) error { *f = full(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	good, err := d.ReadFile("state.json", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range 200 {
 		b := mutate(random, good)
 		if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), b, 0o600); err != nil {

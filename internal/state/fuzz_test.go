@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +16,11 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	whole, err := encode(File{Version: Version, Store: &Store{Kind: "file"}, Servers: map[string]Server{"u": {URL: "u", LastError: &Failure{Code: "x"}}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := decode(b, "")
 		if err != nil {
@@ -25,7 +29,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		again, err := json.Marshal(got)
+		again, err := encode(got)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}

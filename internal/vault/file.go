@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 
@@ -148,50 +150,77 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 		return "", ErrNotFound
 	}
 	file := filepath.Join(s.dir.Path(), itemPath(name))
-	if u := new(state.Unusable); errors.As(err, &u) {
+	if u := new(state.Unusable); errors.As(err, &u) && u.Path == file {
+		return "", s.aside(name, nil, u.Why)
+	} else if errors.As(err, &u) { // a folder, which the next write narrows
 		return "", &damaged{file, u.Why}
 	}
 	if err != nil {
 		return "", err
 	}
-	r, err := age.Decrypt(bytes.NewReader(b), s.identities...)
+	sealed, ok := unframe(b)
+	if !ok {
+		return "", s.aside(name, b, "it is not as mcpauth left it")
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), s.identities...)
 	if no := new(age.NoIdentityMatchError); errors.As(err, &no) {
-		if s.opensAnother(itemPath(name)) {
-			return "", &damaged{file, "it does not open with the key that opens others"}
-		}
 		return "", fmt.Errorf("%w: %s does not open with the %s", ErrRefused, file, s.source)
 	}
 	if err != nil {
-		return "", &damaged{file, "it is not a whole age file"}
+		return "", s.aside(name, b, "it is not a whole age file")
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, maxItemFile))
 	if err != nil {
-		return "", &damaged{file, "it is not a whole age file"}
+		return "", s.aside(name, b, "it is not a whole age file")
 	}
 	// Bind the name, which age does not: a copy under another name is no item.
 	value, ok := strings.CutPrefix(string(plain), name+"\n")
 	if !ok {
-		return "", &damaged{file, "it holds another item"}
+		return "", s.aside(name, b, "it holds another item")
 	}
 	return value, nil
 }
 
-// opensAnother tells a damaged file from a wrong key, which to age look alike: the
-// key is right if it opens any other item.
-func (s *fileStore) opensAnother(than string) bool {
-	entries, _ := os.ReadDir(filepath.Join(s.dir.Path(), storeFolder))
-	for _, e := range entries {
-		other := path.Join(storeFolder, e.Name())
-		if other == than || path.Ext(other) != ".age" {
-			continue
-		}
-		if b, err := s.dir.ReadFile(other, maxItemFile); err == nil {
-			if _, err := age.Decrypt(bytes.NewReader(b), s.identities...); err == nil {
-				return true
-			}
-		}
+// A checksum stands before each age file. It tells a damaged file, which is no item,
+// from one that another key opens, which a person has to look for: to age the two
+// look alike.
+const frameFormat = "mcpauth item 1 %08x\n"
+
+func frame(sealed []byte) []byte {
+	return append(fmt.Appendf(nil, frameFormat, crc32.ChecksumIEEE(sealed)), sealed...)
+}
+
+// unframe takes age files without a checksum as well: those were written before
+// there was one.
+func unframe(b []byte) (sealed []byte, ok bool) {
+	if bytes.HasPrefix(b, []byte("age-encryption.org/")) {
+		return b, true
 	}
-	return false
+	sealed = b[bytes.IndexByte(b, '\n')+1:]
+	return sealed, bytes.Equal(b, frame(sealed))
+}
+
+// aside moves an item with the content b out of the way, so that it is reported
+// once, unless another process has put a better one there meanwhile.
+func (s *fileStore) aside(name string, b []byte, why string) error {
+	d := &damaged{filepath.Join(s.dir.Path(), itemPath(name)), why}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	unlock, err := s.lock(ctx, name)
+	if err != nil {
+		return d // the writer replaces the item, or the next reader comes here again
+	}
+	defer unlock()
+	now, err := s.dir.ReadFile(itemPath(name), maxItemFile)
+	if u := new(state.Unusable); errors.As(err, &u) || err == nil && bytes.Equal(now, b) {
+		d.why += ", " + s.dir.Aside(itemPath(name))
+	}
+	return d
+}
+
+// lock lets writers and aside take turns; readers wait for nobody.
+func (s *fileStore) lock(ctx context.Context, name string) (unlock func(), err error) {
+	return lock(ctx, s.dir, "item file "+name)
 }
 
 func (s *fileStore) set(ctx context.Context, name, value string) error {
@@ -209,7 +238,12 @@ func (s *fileStore) set(ctx context.Context, name, value string) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return s.dir.WriteFile(itemPath(name), b.Bytes())
+	unlock, err := s.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.dir.WriteFile(itemPath(name), frame(b.Bytes()))
 }
 
 func (s *fileStore) delete(ctx context.Context, name string) error {

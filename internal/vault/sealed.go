@@ -117,14 +117,14 @@ func (v *Vault) open(ctx context.Context, name string, shortLived bool) ([]byte,
 	key, err := v.askKey(ctx)
 	if errors.Is(err, ErrNotFound) {
 		v.dropCopies()
-		return nil, v.bad(name, b, "the key it was sealed under is gone", shortLived)
+		return nil, v.unopened(name, b, "the key it was sealed under is gone", shortLived)
 	}
 	if err != nil {
 		return nil, err
 	}
 	plain, err := decrypt(key, name, b)
 	if err != nil {
-		return nil, v.bad(name, b, "it does not open with the data key", shortLived)
+		return nil, v.unopened(name, b, "it does not open with the data key", shortLived)
 	}
 	return plain, nil
 }
@@ -139,6 +139,26 @@ func (v *Vault) bad(name string, b []byte, why string, remove bool) error {
 		v.discardSame(name, b)
 	}
 	return ErrNotFound
+}
+
+// unopened is bad for what a lost data key takes with it. Of short-lived values
+// that is told once.
+func (v *Vault) unopened(name string, b []byte, why string, shortLived bool) error {
+	if v.tellLost() || !shortLived {
+		return v.bad(name, b, why, shortLived)
+	}
+	v.discardSame(name, b)
+	return ErrNotFound
+}
+
+// tellLost reports whether the person has not been told yet that the data key was
+// lost, and takes it that this happens now.
+func (v *Vault) tellLost() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	told := v.keyLost
+	v.keyLost = true
+	return !told
 }
 
 // discardSame removes the sealed file unless another process has put a better
@@ -189,12 +209,17 @@ func (v *Vault) dropCopies() {
 // askKey reads the data key from the store. One of a wrong shape is no key.
 func (v *Vault) askKey(ctx context.Context) (secret.Text, error) {
 	value, err := v.ask(ctx, keyName)
+	if d := new(damaged); errors.As(err, &d) {
+		v.tellLost() // ask has just done so
+	}
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("read the data key: %w", err)
 	}
 	b, err := base64.RawStdEncoding.DecodeString(value)
 	if err != nil || len(b) != keySize {
-		v.warn("the data key in the store is damaged")
+		if v.tellLost() {
+			v.warn("the data key in the store is damaged")
+		}
 		return secret.Text{}, fmt.Errorf("read the data key: %w", ErrNotFound)
 	}
 	key := secret.New(string(b))

@@ -69,6 +69,7 @@ func TestSealedMutations(t *testing.T) {
 			if err := os.WriteFile(v.file("n"), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
+			v.keyLost = false // as in a process of its own
 			wantMiss(t, v, "n")
 			warned.want(t, 1)
 			wantMiss(t, v, "n")
@@ -76,6 +77,46 @@ func TestSealedMutations(t *testing.T) {
 			mustSeal(t, v, "n", "new")
 			wantSealed(t, v, "n", "new")
 		})
+	}
+}
+
+// A lost data key takes all sealed files with it, and is told once.
+func TestLostKeyIsToldOnce(t *testing.T) {
+	ctx, d := context.Background(), state.Open(filepath.Join(t.TempDir(), "s"))
+	key := newKeyFile(t)
+	names := []string{"a", "b", "c"}
+	for _, name := range names {
+		mustSeal(t, mustFile(t, d, key, ""), name, "value")
+	}
+	file := filepath.Join(d.Path(), itemPath(keyName))
+	if err := os.WriteFile(file, []byte("no item"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for process := range 3 {
+		v := mustFile(t, d, key, "")
+		var warned warnings
+		v.Warn = warned.add
+		for _, name := range names {
+			wantMiss(t, v, name)
+		}
+		warned.want(t, max(1-process, 0))
+		if process == 0 {
+			if err := v.Seal(ctx, "a", []byte("new")); err != nil {
+				t.Fatal(err)
+			}
+			names = []string{"b", "c"}
+		}
+	}
+	if _, err := os.Lstat(file + ".bad"); err != nil {
+		t.Errorf("not moved aside: %v", err)
+	}
+	v := mustFile(t, d, key, "")
+	wantSealed(t, v, "a", "new")
+	if err := v.Forget(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.Path(), storeFolder, "*")); left != nil {
+		t.Errorf("Forget leaves %q", left)
 	}
 }
 

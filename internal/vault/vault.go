@@ -47,8 +47,9 @@ type Vault struct {
 	store   store
 	maxItem int        // bytes; a bigger item goes into a sealed file; 0 means no limit
 	kernel  keyKeeper  // a copy of the data key that is cheap to ask
-	mu      sync.Mutex // guards key
+	mu      sync.Mutex // guards key and keyLost
 	key     secret.Text
+	keyLost bool // was told to the person
 }
 
 // inFile is the item that stands for one too big for the store: the value is in
@@ -165,8 +166,10 @@ func (v *Vault) Forget(ctx context.Context) error {
 	return nil
 }
 
-func (v *Vault) lock(ctx context.Context, what string) (func(), error) {
-	unlock, err := v.dir.Lock(ctx, what)
+func (v *Vault) lock(ctx context.Context, what string) (func(), error) { return lock(ctx, v.dir, what) }
+
+func lock(ctx context.Context, d *state.Dir, what string) (func(), error) {
+	unlock, err := d.Lock(ctx, what)
 	if b := new(state.Busy); errors.As(err, &b) {
 		return nil, fmt.Errorf("%w: %w", ErrTimeout, err)
 	}

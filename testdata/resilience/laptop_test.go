@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,6 +89,8 @@ type laptop struct {
 	t testing.TB
 	*idjagtest.Company
 	servers []*idjagtest.MCPServer
+	abroad  []abroad       // servers outside the company
+	more    map[string]any // their part of the configuration
 	home    string
 	env     []string
 }
@@ -130,6 +133,7 @@ func (l *laptop) configure(store map[string]any, caFile string) {
 	for i, m := range l.servers {
 		servers[fmt.Sprint("s", i)] = map[string]any{"url": m.Resource, "oauth": map[string]any{"clientId": l.ASClient.ID, "clientAuth": as}}
 	}
+	maps.Copy(servers, l.more)
 	config := map[string]any{
 		"enterpriseManagedAuth": map[string]any{"idp": map[string]any{
 			"issuer": l.IdP.Issuer, "clientId": l.IdPClient.ID, "clientAuth": secret("idp-secret", l.IdPClient.Secret)}},
@@ -231,6 +235,9 @@ func (l *laptop) parties() []*idjagtest.Party {
 	list := []*idjagtest.Party{&l.IdP.Party, &l.AS.Party}
 	for _, m := range l.servers {
 		list = append(list, &m.Party)
+	}
+	for _, a := range l.abroad {
+		list = append(list, &a.AS.Party, &a.MCP.Party)
 	}
 	return list
 }
