@@ -12,7 +12,16 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(cli.Main(ctx, cli.OS()))
+	ctx, cancel := context.WithCancel(context.Background())
+	env := cli.OS()
+	env.CatchSignals = func() {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		go func() {
+			<-signals
+			signal.Stop(signals) // a second one ends the program at once
+			cancel()
+		}()
+	}
+	os.Exit(cli.Main(ctx, env))
 }

@@ -72,7 +72,12 @@ func (a *app) store() (*vault.Vault, error) {
 	if a.vault != nil {
 		return a.vault, nil
 	}
-	kept := a.recorded().Store
+	return a.storeOn(a.recorded())
+}
+
+// storeOn is store for a record that was read already.
+func (a *app) storeOn(record state.File) (*vault.Vault, error) {
+	kept := record.Store
 	chosen := a.wantedStore()
 	if kept != nil {
 		chosen = *kept
@@ -179,6 +184,9 @@ func (a *app) provider(name string) (*identity.Provider, error) {
 
 // finish waits a moment for renewals whose callers have gone.
 func (a *app) finish(ctx context.Context) {
+	if len(a.providers) == 0 && a.consents == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 	defer cancel()
 	for _, p := range a.providers {
@@ -225,8 +233,7 @@ func (a *app) sourceOf(s config.Server) (*token.Source, error) {
 		return nil, err
 	}
 	var p *identity.Provider
-	mode := s.OAuth.ModeOrDefault()
-	if mode == config.ModeEMA || mode == config.ModeAuto && len(a.cfg.IdPs()) > 0 {
+	if a.needsIdP(s) {
 		if p, err = a.provider(s.OAuth.IdP); err != nil {
 			return nil, err
 		}
@@ -239,6 +246,55 @@ func (a *app) sourceOf(s config.Server) (*token.Source, error) {
 		Server: s, Company: a.cfg.Client(), AllowFallback: a.cfg.AllowsFallback(), Provider: p, Consents: a.consents,
 		Net: a.net, Discover: d, State: a.state, Vault: v, Now: a.env.Now, Warn: a.warn,
 	}, nil
+}
+
+// quickSource is source for one answer that is most likely in the cache: what only
+// a new token needs is built when it is needed.
+func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
+	s, err := a.cfg.Server(nameOrURL)
+	if err != nil {
+		return nil, err
+	}
+	record, warnings := a.state.ReadServer(s.URL)
+	for _, w := range warnings {
+		a.warn(w.String())
+	}
+	v, err := a.storeOn(record)
+	if err != nil {
+		return nil, err
+	}
+	quick := &token.Source{
+		Server: s, Company: a.cfg.Client(), AllowFallback: a.cfg.AllowsFallback(),
+		State: a.state, Seen: &record, Vault: v, Now: a.env.Now, Warn: a.warn,
+	}
+	if a.needsIdP(s) {
+		idp, err := a.cfg.IdP(s.OAuth.IdP)
+		if err != nil {
+			return nil, err
+		}
+		quick.Provider = &identity.Provider{IdP: idp}
+	}
+	quick.Prepare = sync.OnceValue(func() error {
+		a.catchSignals()
+		whole, err := a.sourceOf(s)
+		if err == nil {
+			quick.Provider, quick.Consents, quick.Net, quick.Discover = whole.Provider, whole.Consents, whole.Net, whole.Discover
+		}
+		return err
+	})
+	return quick, nil
+}
+
+// needsIdP reports whether a server's tokens may come from the company's sign-in.
+func (a *app) needsIdP(s config.Server) bool {
+	mode := s.OAuth.ModeOrDefault()
+	return mode == config.ModeEMA || mode == config.ModeAuto && len(a.cfg.IdPs()) > 0
+}
+
+func (a *app) catchSignals() {
+	if a.env.CatchSignals != nil {
+		a.env.CatchSignals()
+	}
 }
 
 // say is one line of conversation.

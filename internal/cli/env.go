@@ -27,6 +27,11 @@ type Env struct {
 	// Browse shows an address to a person.
 	Browse func(ctx context.Context, address string) error
 
+	// CatchSignals is called before anything that takes time, once or more: from then
+	// on a signal ends the context of Main. Before, it ends the process. nil means that
+	// somebody else sees to it.
+	CatchSignals func()
+
 	Now func() time.Time // nil means time.Now
 }
 

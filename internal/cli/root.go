@@ -18,7 +18,7 @@ import (
 // Main runs one command and returns its exit code.
 func Main(ctx context.Context, env Env) int {
 	a := &app{env: env}
-	root := newRoot(a)
+	root := newRootFor(a, env.Args)
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -40,7 +40,37 @@ func Main(ctx context.Context, env Env) int {
 	return r.Exit
 }
 
+// newRootFor builds the command that was typed, and all of them when that is not
+// clear: all take as long to build as a token from the cache takes to print.
+func newRootFor(a *app, args []string) *cobra.Command {
+	if len(args) > 0 && args[0] == "token" {
+		return newBareRoot(a, newToken(a))
+	}
+	if len(args) > 0 && args[0] == "headers" {
+		return newBareRoot(a, newHeaders(a))
+	}
+	return newRoot(a)
+}
+
+func newBareRoot(a *app, only *cobra.Command) *cobra.Command {
+	root := rootOf(a)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(only)
+	return root
+}
+
 func newRoot(a *app) *cobra.Command {
+	root := rootOf(a)
+	root.PersistentPreRun = func(*cobra.Command, []string) { a.catchSignals() }
+	root.AddCommand(
+		newLogin(a), newLogout(a), newStatus(a), newServer(a),
+		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
+		newSetup(a), newTeardown(a), newImport(a), newCIMD(a), newKeys(a), newVersion(a),
+	)
+	return root
+}
+
+func rootOf(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mcpauth",
 		Short: "One sign-in, and an access token for every MCP server your company allows",
@@ -68,11 +98,6 @@ Standard output is the answer, standard error the conversation.`,
 		return &usageError{text: err.Error(), hint: cmd.CommandPath() + " --help"}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(
-		newLogin(a), newLogout(a), newStatus(a), newServer(a),
-		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
-		newSetup(a), newTeardown(a), newImport(a), newCIMD(a), newKeys(a), newVersion(a),
-	)
 	return root
 }
 

@@ -76,7 +76,7 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 func getToken(ctx context.Context, a *app, server string, ask token.Ask, get func(*token.Source, context.Context, token.Ask) (token.Token, error)) (token.Token, error) {
 	ctx, cancel := context.WithTimeout(a.insisting(ctx), helperTime)
 	defer cancel()
-	s, err := a.source(server)
+	s, err := a.quickSource(server)
 	if err != nil {
 		return token.Token{}, err
 	}
