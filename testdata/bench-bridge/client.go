@@ -58,6 +58,7 @@ type child struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	started time.Duration // until initialize was answered
+	said    bytes.Buffer  // on standard error; not to be read before it has ended
 
 	mu      sync.Mutex
 	waiting map[int]chan []byte
@@ -66,7 +67,7 @@ type child struct {
 func spawn(argv []string) (*child, error) {
 	began := time.Now()
 	c := &child{cmd: exec.Command(argv[0], argv[1:]...), waiting: map[int]chan []byte{}}
-	c.cmd.Stderr = io.Discard
+	c.cmd.Stderr = &c.said
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
