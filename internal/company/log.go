@@ -11,7 +11,7 @@ import (
 // Event is one thing a party of the company saw, for the narration.
 type Event struct {
 	Time    time.Time
-	Party   string // "identity provider", "docs AS", "desk AS", or a server's name
+	Party   string // "identity provider", "docs AS", "desk AS", "Globex AS", or a server's name
 	What    string // for instance "exchange for alice -> wiki"
 	Allowed bool
 	Why     string // the reason of a refusal
@@ -37,7 +37,7 @@ func (c *Company) Log() []Event {
 	for _, party := range []struct {
 		name     string
 		requests []idjagtest.Request
-	}{{"identity provider", c.IdP.Requests()}, {"docs AS", c.Docs.Requests()}, {"desk AS", c.Desk.Requests()}} {
+	}{{"identity provider", c.IdP.Requests()}, {"docs AS", c.Docs.Requests()}, {"desk AS", c.Desk.Requests()}, {"Globex AS", c.Globex.Requests()}} {
 		for _, r := range party.requests {
 			if what := c.describe(r); what != "" {
 				events = append(events, Event{Time: r.Time, Party: party.name, What: what,
@@ -57,9 +57,14 @@ func (c *Company) describe(r idjagtest.Request) string {
 	}
 	switch r.What {
 	case idjagtest.Authorize:
+		if r.Error == "invalid_client" {
+			return "request of an unknown client"
+		}
 		return "request to sign in"
 	case idjagtest.SignInForm:
 		return "sign-in of " + who
+	case idjagtest.ConsentForm:
+		return "consent of " + who + " to " + c.nameOf(r.Resource)
 	case idjagtest.Code:
 		return "code for tokens of " + who
 	case idjagtest.Refresh:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -18,6 +20,7 @@ import (
 // server is one MCP server of the company.
 type server struct {
 	name   string
+	owner  string // of whom it is
 	as     *idjagtest.AS
 	client idjagtest.Client // mcpauth's registration at as
 	scopes []string         // the first is needed for every call
@@ -29,14 +32,22 @@ type server struct {
 	http *http.Server
 }
 
+// managed reports whether Acme's identity provider decides who may.
+func (s *server) managed() bool { return !s.as.NoIDJAG }
+
+func (s *server) describe() Server {
+	return Server{Name: s.name, URL: s.url, Issuer: s.as.Issuer, Client: registration(s.client),
+		Scopes: slices.Clone(s.scopes), Tools: slices.Clone(s.tools), Managed: s.managed()}
+}
+
 // catalogue is what the company runs, before it is started.
 func (c *Company) catalogue() []*server {
 	return []*server{
-		{name: "wiki", as: c.Docs, client: c.docsClient, scopes: []string{"pages:read"},
+		{name: "wiki", owner: "Acme", as: c.Docs, client: c.docsClient, scopes: []string{"pages:read"},
 			tools: []string{"search_pages", "read_page"}, add: addWiki},
-		{name: "tickets", as: c.Desk, client: c.deskClient, scopes: []string{"tickets:read", "tickets:write"}, groups: []string{"engineering"},
+		{name: "tickets", owner: "Acme", as: c.Desk, client: c.deskClient, scopes: []string{"tickets:read", "tickets:write"}, groups: []string{"engineering"},
 			tools: []string{"list_tickets", "create_ticket"}, add: addTickets},
-		{name: "payroll", as: c.Desk, client: c.deskClient, scopes: []string{"salaries:read"}, groups: []string{"finance"},
+		{name: "payroll", owner: "Acme", as: c.Desk, client: c.deskClient, scopes: []string{"salaries:read"}, groups: []string{"finance"},
 			tools: []string{"read_salaries"}, add: addPayroll},
 	}
 }
@@ -51,7 +62,7 @@ func (s *server) start(c *Company, addr string) error {
 	base := "http://" + l.Addr().String()
 	s.url = base + "/mcp"
 	const wellKnown = "/.well-known/oauth-protected-resource/mcp"
-	tools := mcp.NewServer(&mcp.Implementation{Name: "acme-" + s.name, Version: "1.0.0"}, nil)
+	tools := mcp.NewServer(&mcp.Implementation{Name: strings.ToLower(s.owner) + "-" + s.name, Version: "1.0.0"}, nil)
 	s.add(tools)
 	tools.AddReceivingMiddleware(c.record(s.name))
 	guard := auth.RequireBearerToken(c.check(s), &auth.RequireBearerTokenOptions{ResourceMetadataURL: base + wellKnown, Scopes: s.scopes[:1]})
@@ -61,7 +72,7 @@ func (s *server) start(c *Company, addr string) error {
 		AuthorizationServers:   []string{s.as.Issuer},
 		ScopesSupported:        s.scopes,
 		BearerMethodsSupported: []string{"header"},
-		ResourceName:           "Acme " + s.name,
+		ResourceName:           s.owner + " " + s.name,
 	}))
 	mux.Handle("/mcp", guard(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return tools },
 		&mcp.StreamableHTTPOptions{Stateless: true})))

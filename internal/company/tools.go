@@ -102,3 +102,17 @@ func addPayroll(s *mcp.Server) {
 			return nil, salaries{[]salary{{"Alice Arden", 84_000}, {"Bob Byrne", 79_000}}}, nil
 		})
 }
+
+func addTracker(s *mcp.Server) {
+	type parcel struct {
+		Number int    `json:"number"`
+		Where  string `json:"where"`
+	}
+	type parcels struct {
+		Parcels []parcel `json:"parcels"`
+	}
+	mcp.AddTool(s, &mcp.Tool{Name: "list_parcels", Description: "List the parcels that are on their way to you."},
+		func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, parcels, error) {
+			return nil, parcels{[]parcel{{1138, "on a ship"}, {1139, "at the customs"}}}, nil
+		})
+}
