@@ -128,7 +128,9 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 			return err
 		}
 	}
-	if a.flags.Store != nil {
+	// Where no sign-in comes first, it is here that a configured store begins.
+	begins := mode != config.ModeEMA && a.cfg.Store().Kind == "file" && a.recorded().Store == nil
+	if a.flags.Store != nil || begins {
 		if err := a.settle(ctx); err != nil {
 			return err
 		}
