@@ -39,7 +39,7 @@ var imports = []struct {
 	{"internal/jsonedit", []string{hujson}},
 	{"internal/tomledit", []string{"internal/jsonedit", "github.com/pelletier/go-toml/v2"}},
 	{"internal/yamledit", []string{"internal/jsonedit", "go.yaml.in/yaml/v3"}},
-	{"internal/config", []string{"pkg/secret", "internal/ownfile", "internal/jsonedit", hujson, flock}},
+	{"internal/config", []string{"pkg/secret", "internal/ownfile", "internal/ownjson", "internal/jsonedit", hujson, flock}},
 	{"internal/clientkey", []string{"pkg/secret", "pkg/clientauth", "internal/strictjson", "internal/state", "internal/vault", jose}},
 
 	// The stages, in the order of the flow.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,14 +43,48 @@ type app struct {
 }
 
 // open reads the configuration. It is the first thing that every verb does.
-func (a *app) open() (err error) {
+func (a *app) open() error { return a.openWith(config.Load) }
+
+// openFor is open for one answer about one server, which most likely comes from the
+// cache. Before anything else reload has to be called.
+func (a *app) openFor(server string) error {
+	if strings.Contains(server, "://") { // it takes all of them to find it
+		return a.open()
+	}
+	return a.openWith(func(p config.Paths, flags config.Overrides, getenv func(string) string) (*config.Config, error) {
+		right := func(path, digest string) bool {
+			d := state.Open(p.State)
+			d.Now = a.env.Now
+			kept, ok := d.Cache(rightKey(path), forEver)
+			return ok && string(kept) == digest
+		}
+		return config.LoadOne(p, flags, getenv, server, right)
+	})
+}
+
+// reload reads the whole configuration, and remembers that it is right.
+func (a *app) reload() error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	if kept, ok := a.state.Cache(rightKey(a.cfg.Path), forEver); a.cfg.Found && (!ok || string(kept) != a.cfg.Digest) {
+		a.state.SetCache(rightKey(a.cfg.Path), []byte(a.cfg.Digest))
+	}
+	return nil
+}
+
+func rightKey(path string) string { return "configuration that is right: " + path }
+
+const forEver = 100 * 365 * 24 * time.Hour
+
+func (a *app) openWith(load func(config.Paths, config.Overrides, func(string) string) (*config.Config, error)) (err error) {
 	if a.env.Home == "" {
 		return &usageError{text: "the home folder is not known", hint: "set HOME"}
 	}
 	if a.paths, err = config.Locate(a.env.Home, a.env.Getenv); err != nil {
 		return err
 	}
-	if a.cfg, err = config.Load(a.paths, a.flags, a.env.Getenv); err != nil {
+	if a.cfg, err = load(a.paths, a.flags, a.env.Getenv); err != nil {
 		return err
 	}
 	a.state = state.Open(a.paths.State)
@@ -252,8 +287,13 @@ func (a *app) sourceOf(s config.Server) (*token.Source, error) {
 // a new token needs is built when it is needed.
 func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
 	s, err := a.cfg.Server(nameOrURL)
-	if err != nil {
-		return nil, err
+	if err != nil { // which can tell what was meant only if it knows all
+		if err := a.open(); err != nil {
+			return nil, err
+		}
+		if s, err = a.cfg.Server(nameOrURL); err != nil {
+			return nil, err
+		}
 	}
 	record, warnings := a.state.ReadServer(s.URL)
 	for _, w := range warnings {
@@ -276,6 +316,9 @@ func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
 	}
 	quick.Prepare = sync.OnceValue(func() error {
 		a.catchSignals()
+		if err := a.reload(); err != nil {
+			return err
+		}
 		whole, err := a.sourceOf(s)
 		if err == nil {
 			quick.Provider, quick.Consents, quick.Net, quick.Discover = whole.Provider, whole.Consents, whole.Net, whole.Discover

@@ -45,7 +45,11 @@ func printHeaders(ctx context.Context, a *app, o headersOptions) error {
 	if !ok {
 		return &usageError{text: "unknown format " + o.format, hint: "json, header, curl or bazel"}
 	}
-	if err := a.open(); err != nil {
+	open := a.open
+	if o.server != "" && a.env.Getenv(claudeURL) == "" {
+		open = func() error { return a.openFor(o.server) }
+	}
+	if err := open(); err != nil {
 		return err
 	}
 	name, err := o.serverFor(a)
@@ -59,11 +63,14 @@ func printHeaders(ctx context.Context, a *app, o headersOptions) error {
 	return write(a.env.Stdout, t)
 }
 
+// claudeURL is the variable that says where a client is about to connect to.
+const claudeURL = "CLAUDE_CODE_MCP_SERVER_URL"
+
 // serverFor finds the server that is meant. A client that tells to which URL it
 // is about to connect must mean the configured one: otherwise a project's own
 // file could have the token of a server sent somewhere else.
 func (o headersOptions) serverFor(a *app) (string, error) {
-	url := a.env.Getenv("CLAUDE_CODE_MCP_SERVER_URL")
+	url := a.env.Getenv(claudeURL)
 	name := o.server
 	if name == "" {
 		name = a.env.Getenv("CLAUDE_CODE_MCP_SERVER_NAME")

@@ -62,7 +62,7 @@ func printToken(ctx context.Context, a *app, o tokenOptions) error {
 	if !ok {
 		return &usageError{text: "unknown format " + o.format, hint: "bare, json or exec-credential"}
 	}
-	if err := a.open(); err != nil {
+	if err := a.openFor(o.server); err != nil {
 		return err
 	}
 	t, err := getToken(ctx, a, o.server, o.ask, (*token.Source).Get)

@@ -29,8 +29,9 @@ const maxFile = 1 << 20
 
 // Config is everything that was configured.
 type Config struct {
-	Path  string // the file that was, or would have been, read
-	Found bool   // whether there is one
+	Path   string // the file that was, or would have been, read
+	Found  bool   // whether there is one
+	Digest string // of its content, and of the program that judged it
 
 	file     File
 	selected string // the IdP that --idp or MCPAUTH_IDP asks for
@@ -53,6 +54,11 @@ type Overrides struct {
 // or trusted. No file at all is an empty configuration, unless a flag or
 // MCPAUTH_CONFIG named it.
 func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, error) {
+	return loadWith(paths, flags, getenv, fileLayer)
+}
+
+// loadWith is Load with a say in how the file is read.
+func loadWith(paths Paths, flags Overrides, getenv func(string) string, read func(path string, src []byte) (layer, error)) (*Config, error) {
 	path, source := paths.Config, paths.ConfigSource
 	if p := getenv(variable("config")); p != "" {
 		path, source = p, variable("config")
@@ -73,7 +79,8 @@ func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, er
 	case !errors.Is(err, fs.ErrNotExist) || named:
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	user, err := fileLayer(path, src)
+	c.Digest = digest(src)
+	user, err := read(path, src)
 	if err != nil {
 		return nil, err
 	}

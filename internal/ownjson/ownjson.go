@@ -184,6 +184,14 @@ func (r *Reader) word() []byte {
 	return raw
 }
 
+// Raw reads a value of any kind and returns it as it stands.
+func (r *Reader) Raw() []byte {
+	r.next()
+	from := r.rest
+	r.Skip()
+	return from[:len(from)-len(r.rest)]
+}
+
 // Skip reads a value of any kind and forgets it.
 func (r *Reader) Skip() {
 	switch r.next() {
