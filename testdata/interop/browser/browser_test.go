@@ -29,7 +29,7 @@ func TestSignInOnceAndUse(t *testing.T) {
 
 	seen := l.Browse(t, signInVerb)
 	l.Want(t, 0, "login")
-	keepScreens(t, seen())
+	keepScreens(t, "", seen())
 	status := l.Want(t, 0, "status")
 	for _, want := range []string{strings.TrimPrefix(parties.IdP.Issuer, "http://"), userName} {
 		if !strings.Contains(status.Stdout, want) {
@@ -85,11 +85,7 @@ func TestSignInOnceAndUse(t *testing.T) {
 // two secrets in files.
 func writeConfig(t *testing.T, l *laptop.Laptop, p *provider, resource string) {
 	t.Helper()
-	folder := l.Path(filepath.Join(".config", "mcpauth"))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer(
+	l.Config(t, strings.NewReplacer(
 		"IDP-ISSUER", p.IdP.Issuer, "IDP-CLIENT", p.IdP.ClientID, "IDP-SECRET", l.File(t, "idp-secret", p.IdP.ClientSecret+"\n"),
 		"RESOURCE", resource, "AS-CLIENT", p.AS.ClientID, "AS-KEY", l.File(t, "wiki.pem", p.AS.ClientKey), "STORE-KEY", l.Path("key"),
 	).Replace(`{
@@ -112,10 +108,7 @@ func writeConfig(t *testing.T, l *laptop.Laptop, p *provider, resource string) {
   },
   "store": { "kind": "file", "keyFile": "STORE-KEY" }
 }
-`)
-	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+`))
 }
 
 func token(t *testing.T, l *laptop.Laptop, flags ...string) string {
@@ -155,14 +148,14 @@ func wantEvents(t *testing.T, p *provider, want ...event) {
 }
 
 // keepScreens writes the pictures to the folder that SCREENS names, for people.
-func keepScreens(t *testing.T, page laptop.Page) {
+func keepScreens(t *testing.T, prefix string, page laptop.Page) {
 	t.Helper()
 	folder := os.Getenv("SCREENS")
 	if folder == "" {
 		return
 	}
 	for name, png := range page.Screens {
-		if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, prefix+name+".png"), png, 0o600); err != nil {
 			t.Error(err)
 		}
 	}

@@ -39,22 +39,32 @@ func startMCPServer(t *testing.T) *mcpServer {
 
 // protect opens the server for access tokens that issuer has signed.
 func (s *mcpServer) protect(issuer, jwks string) {
+	keys := oidc.NewRemoteKeySet(context.Background(), jwks)
+	s.open(oauthex.ProtectedResourceMetadata{AuthorizationServers: []string{issuer}},
+		func(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
+			return verify(ctx, keys, token, issuer, s.Resource)
+		})
+}
+
+// open publishes the metadata and serves whoever has a token that verifier knows.
+func (s *mcpServer) open(about oauthex.ProtectedResourceMetadata, verifier auth.TokenVerifier, more ...func(http.Handler) http.Handler) {
 	const metadata = "/.well-known/oauth-protected-resource/mcp"
-	s.mux.Handle(metadata, auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
-		Resource: s.Resource, AuthorizationServers: []string{issuer}, ScopesSupported: []string{readScope},
-	}))
+	about.Resource, about.ScopesSupported = s.Resource, []string{readScope}
+	s.mux.Handle(metadata, auth.ProtectedResourceMetadataHandler(&about))
 	server := mcp.NewServer(&mcp.Implementation{Name: "wiki", Version: "1"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Says whom the access token names."},
 		func(_ context.Context, request *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 			who := request.Extra.TokenInfo.UserID
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "you are " + who}}}, nil, nil
 		})
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
-	keys := oidc.NewRemoteKeySet(context.Background(), jwks)
-	guard := auth.RequireBearerToken(func(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
-		return verify(ctx, keys, token, issuer, s.Resource)
-	}, &auth.RequireBearerTokenOptions{ResourceMetadataURL: s.url + metadata, Scopes: []string{readScope}})
-	s.mux.Handle("/mcp", guard(handler))
+	var handler http.Handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+	handler = auth.RequireBearerToken(verifier, &auth.RequireBearerTokenOptions{
+		ResourceMetadataURL: s.url + metadata, Scopes: []string{readScope},
+	})(handler)
+	for _, wrap := range more {
+		handler = wrap(handler)
+	}
+	s.mux.Handle("/mcp", handler)
 }
 
 // verify accepts an at+jwt access token of issuer for this resource and no
@@ -85,26 +95,34 @@ func verify(ctx context.Context, keys oidc.KeySet, token, issuer, resource strin
 
 // callWhoami opens a session with the token and calls the tool.
 func callWhoami(ctx context.Context, resource, token string) (string, error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: "interop", Version: "1"}, nil)
-	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
+	return whoami(ctx, &mcp.StreamableClientTransport{
 		Endpoint: resource, HTTPClient: &http.Client{Transport: bearer(token)}, DisableStandaloneSSE: true,
-	}, nil)
+	}, 1)
+}
+
+// whoami opens a session, calls the tool so many times, and closes it.
+func whoami(ctx context.Context, transport mcp.Transport, calls int) (answer string, err error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "interop", Version: "1"}, nil)
+	session, err := client.Connect(ctx, transport, nil)
 	if err != nil {
 		return "", fmt.Errorf("connect: %w", err)
 	}
 	defer session.Close()
-	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "whoami", Arguments: map[string]any{}})
-	if err != nil {
-		return "", fmt.Errorf("call tool: %w", err)
+	for range calls {
+		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "whoami", Arguments: map[string]any{}})
+		if err != nil {
+			return "", fmt.Errorf("call tool: %w", err)
+		}
+		if len(result.Content) != 1 {
+			return "", fmt.Errorf("call tool: %d pieces of content, want 1", len(result.Content))
+		}
+		text, ok := result.Content[0].(*mcp.TextContent)
+		if !ok {
+			return "", fmt.Errorf("call tool: content is %T, want text", result.Content[0])
+		}
+		answer = text.Text
 	}
-	if len(result.Content) != 1 {
-		return "", fmt.Errorf("call tool: %d pieces of content, want 1", len(result.Content))
-	}
-	text, ok := result.Content[0].(*mcp.TextContent)
-	if !ok {
-		return "", fmt.Errorf("call tool: content is %T, want text", result.Content[0])
-	}
-	return text.Text, nil
+	return answer, nil
 }
 
 // bearer adds an access token to every request.

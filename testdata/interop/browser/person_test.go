@@ -54,6 +54,13 @@ func signIn(ctx context.Context, start string) laptop.Page {
 	return page
 }
 
+// What a person looks for on the pages of any server.
+const (
+	nameField     = `[autocomplete="username"]`
+	passwordField = `[type="password"]`
+	yesButton     = `button:not([name="deny"])`
+)
+
 // walk fills page as far as it gets. The first picture is taken of the real
 // sign-in page, the last one of mcpauth's own.
 func walk(ctx context.Context, start string, page *laptop.Page) error {
@@ -87,10 +94,13 @@ func walk(ctx context.Context, start string, page *laptop.Page) error {
 	if err := turn("sign-in", chromedp.Navigate(start)); err != nil {
 		return err
 	}
-	if err := turn("consent", chromedp.SendKeys("#user", userName), chromedp.SendKeys("#password", userPassword), chromedp.Click("#sign-in")); err != nil {
+	if err := turn("consent", chromedp.SendKeys(nameField, userName), chromedp.SendKeys(passwordField, userPassword), chromedp.Click(yesButton)); err != nil {
 		return err
 	}
-	if err := turn("result", chromedp.Click("#allow")); err != nil {
+	if page.Consent, err = chromedp.Run(ctx, chromedp.Text("body")); err != nil {
+		return fmt.Errorf("read the consent page: %w", err)
+	}
+	if err := turn("result", chromedp.Click(yesButton)); err != nil {
 		return err
 	}
 	if page.Text, err = chromedp.Run(ctx, chromedp.OuterHTML("html")); err != nil {

@@ -13,9 +13,21 @@ import (
 // provider is oidc-provider twice, in one Node process: as identity provider
 // and as the authorization server of the MCP server.
 type provider struct {
+	*program
+
 	IdP struct{ Issuer, ClientID, ClientSecret string }
 	AS  struct{ Issuer, JWKS, ClientID, ClientKey string }
+}
 
+func startProvider(t *testing.T, resource string) *provider {
+	t.Helper()
+	var p provider
+	p.program = startProgram(t, &p, nil, "server.mjs", resource)
+	return &p
+}
+
+// program is one Node process that tells what happens in it, line by line.
+type program struct {
 	stdin io.Writer
 	lines *bufio.Scanner
 }
@@ -23,6 +35,7 @@ type provider struct {
 // event is one thing that happened there; the empty members are left out.
 type event struct {
 	Party, Granted, Exchanged, With, Redeemed, Refused, Why, Revoked, Failed string
+	Registered, Fetched                                                      string
 
 	Settings json.RawMessage
 }
@@ -30,18 +43,21 @@ type event struct {
 // settings are what a test may change while the provider runs.
 type settings struct {
 	IDTokenSeconds int      `json:"idTokenSeconds,omitempty"`
+	JWT            bool     `json:"jwt,omitempty"`
 	Allowed        []string `json:"allowed,omitzero"`
 }
 
-// startProvider runs server.mjs from the folder that OIDC_PROVIDER names, where
-// the run script has installed what it imports.
-func startProvider(t *testing.T, resource string) *provider {
+// startProgram runs a script from the folder that OIDC_PROVIDER names, where
+// the run script has installed what it imports, and reads into hello what it
+// says first.
+func startProgram(t *testing.T, hello any, env []string, script string, args ...string) *program {
 	t.Helper()
 	folder := os.Getenv("OIDC_PROVIDER")
 	if folder == "" {
 		t.Fatal("OIDC_PROVIDER names no folder: start these tests with testdata/interop/run")
 	}
-	cmd := exec.Command("node", filepath.Join(folder, "server.mjs"), resource)
+	cmd := exec.Command("node", append([]string{filepath.Join(folder, script)}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +69,7 @@ func startProvider(t *testing.T, resource string) *provider {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start oidc-provider: %v", err)
 	}
-	p := &provider{stdin: stdin, lines: bufio.NewScanner(stdout)}
+	p := &program{stdin: stdin, lines: bufio.NewScanner(stdout)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the last that happened at the provider: %+v", p.happened(t))
@@ -66,7 +82,7 @@ func startProvider(t *testing.T, resource string) *provider {
 	if !p.lines.Scan() {
 		t.Fatalf("oidc-provider said nothing: %v", p.lines.Err())
 	}
-	if err := json.Unmarshal(p.lines.Bytes(), p); err != nil {
+	if err := json.Unmarshal(p.lines.Bytes(), hello); err != nil {
 		t.Fatalf("oidc-provider did not say what it serves: %v", err)
 	}
 	return p
@@ -75,7 +91,7 @@ func startProvider(t *testing.T, resource string) *provider {
 // set changes settings and returns what happened since the last call. The
 // provider answers on the same stream on which it tells, so nothing that was
 // finished before the call can be missing.
-func (p *provider) set(t *testing.T, s settings) []event {
+func (p *program) set(t *testing.T, s settings) []event {
 	t.Helper()
 	if err := json.NewEncoder(p.stdin).Encode(s); err != nil {
 		t.Fatal(err)
@@ -99,7 +115,7 @@ func (p *provider) set(t *testing.T, s settings) []event {
 }
 
 // happened returns what happened since the last call.
-func (p *provider) happened(t *testing.T) []event {
+func (p *program) happened(t *testing.T) []event {
 	t.Helper()
 	return p.set(t, settings{})
 }

@@ -16,6 +16,8 @@ import (
 type Page struct {
 	// Text is the HTML of the last page.
 	Text string
+	// Consent is what the page said on which the person agreed.
+	Consent string
 	// Outside lists the addresses beyond loopback that a page asked for.
 	Outside []string
 	// Screens are PNG pictures by name.

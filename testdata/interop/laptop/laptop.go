@@ -51,18 +51,55 @@ func New(t *testing.T) *Laptop {
 	return &Laptop{Home: t.TempDir(), bin: bin}
 }
 
-// Run runs one mcpauth command to its end. The environment holds HOME, PATH and
-// BROWSER and nothing else.
-func (l *Laptop) Run(t *testing.T, args ...string) Result {
+// Config writes the configuration file, as a person would.
+func (l *Laptop) Config(t *testing.T, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	path := l.Path(configFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configFile is below the home folder.
+const configFile = ".config/mcpauth/config.json"
+
+// Copy is what a backup holds, or a thief: another laptop with the same home
+// folder as this one has now.
+func (l *Laptop) Copy(t *testing.T) *Laptop {
+	t.Helper()
+	c := &Laptop{Home: t.TempDir(), bin: l.bin}
+	if out, err := exec.Command("cp", "-a", l.Home+"/.", c.Home).CombinedOutput(); err != nil {
+		t.Fatalf("copy a home folder: %v\n%s", err, out)
+	}
+	config, err := os.ReadFile(c.Path(configFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Config(t, strings.ReplaceAll(string(config), l.Home, c.Home)) // it names files by their paths
+	return c
+}
+
+// Command is one mcpauth command that has not started. Its environment holds
+// HOME, PATH and BROWSER and nothing else.
+func (l *Laptop) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, l.bin, args...)
 	browser := l.Browser
 	if browser == "" {
 		browser = "false"
 	}
 	cmd.Env = []string{"HOME=" + l.Home, "PATH=" + os.Getenv("PATH"), "BROWSER=" + browser}
+	return cmd
+}
+
+// Run runs one mcpauth command to its end.
+func (l *Laptop) Run(t *testing.T, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := l.Command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

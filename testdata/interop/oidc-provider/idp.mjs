@@ -9,18 +9,13 @@ import Provider, { errors } from 'oidc-provider';
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 
-import { consentPage, errorPage, signInPage } from './pages.mjs';
+import { errorPage } from './pages.mjs';
+import { findAccount, people, withPages } from './people.mjs';
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
 const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
 const REFRESH_TOKEN = 'urn:ietf:params:oauth:token-type:refresh_token';
-
-// Who works here, and what for. Passwords of people who do not exist.
-const people = {
-  alice: { password: 'wonderland', email: 'alice@panva.example', name: 'Alice Liddell' },
-  bob: { password: 'builder', email: 'bob@panva.example', name: 'Bob Builder' },
-};
 
 // identityProvider makes the request handler for issuer. connections maps the
 // issuer of an authorization server to {resource, clientId, scopes, people}.
@@ -53,10 +48,7 @@ export function identityProvider({ issuer, client, key, connections, settings, n
     },
     discovery: { identity_chaining_requested_token_types_supported: [ID_JAG] },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
-    findAccount: (_, id) => people[id] && {
-      accountId: id,
-      claims: () => ({ sub: id, email: people[id].email, name: people[id].name }),
-    },
+    findAccount,
     renderError: (ctx, out) => { ctx.type = 'html'; ctx.body = errorPage(out); },
   });
   // The answers to a client are flat on purpose; this is where the reason is.
@@ -110,51 +102,4 @@ export function identityProvider({ issuer, client, key, connections, settings, n
   }, params);
 
   return { issuer, handler: withPages(provider) };
-}
-
-// withPages puts the sign-in and consent pages before the provider.
-function withPages(provider) {
-  const callback = provider.callback();
-  return async (req, res) => {
-    const match = /^\/interaction\/([\w-]+)(?:\/(login|confirm))?$/.exec(req.url);
-    if (!match) return callback(req, res);
-    try {
-      await interact(provider, req, res, match[2]);
-    } catch (error) {
-      html(res, 400, errorPage({ error: error.name, error_description: error.message }));
-    }
-  };
-}
-
-async function interact(provider, req, res, step) {
-  const details = await provider.interactionDetails(req, res);
-  const { uid, prompt, params, session } = details;
-  if (req.method === 'GET') {
-    return html(res, 200, prompt.name === 'login' ? signInPage(uid) : consentPage(uid, params.client_id, params.scope));
-  }
-  if (step === 'login') {
-    const form = new URLSearchParams(await body(req));
-    const user = form.get('user');
-    if (!Object.hasOwn(people, user) || people[user].password !== form.get('password')) return html(res, 200, signInPage(uid, 'Wrong name or password'));
-    return provider.interactionFinished(req, res, { login: { accountId: user, amr: ['pwd'] } }, { mergeWithLastSubmission: false });
-  }
-  const grant = (details.grantId && await provider.Grant.find(details.grantId))
-    || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
-  grant.addOIDCScope(params.scope);
-  grant.addOIDCClaims(prompt.details.missingOIDCClaims ?? []);
-  return provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
-}
-
-function html(res, status, text) {
-  res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
-  res.end(text);
-}
-
-async function body(req) {
-  let text = '';
-  for await (const chunk of req) {
-    text += chunk;
-    if (text.length > 1e5) throw new Error('body too large');
-  }
-  return text;
 }

@@ -9,6 +9,7 @@ const style = `
   label { display: block; margin: .75rem 0 .25rem }
   input, button { box-sizing: border-box; width: 100%; padding: .6rem; border: 1px solid GrayText; border-radius: .4rem; font: inherit }
   button { margin-top: 1.25rem; border: 0; background: #2456c7; color: #fff; cursor: pointer }
+  p { overflow-wrap: anywhere }
   .wrong { color: #c02626 }`;
 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -28,9 +29,10 @@ export function signInPage(uid, problem = '') {
 <button id="sign-in">Sign in</button></form>`);
 }
 
-export function consentPage(uid, client, scope) {
-  return page(`Let ${client} know who you are?`, `
+export function consentPage(uid, name, { client_id: client, scope, resource, redirect_uri: redirect }) {
+  return page(resource ? `Let ${name} act for you?` : `Let ${name} know who you are?`, `
 <p>It asks for: ${escape(scope)}</p>
+${resource ? `<p>Where: ${escape(resource)}<br>Who: ${escape(client)}<br>The answer goes to: ${escape(redirect)}</p>` : ''}
 <form method="post" action="/interaction/${escape(uid)}/confirm"><button id="allow">Allow</button></form>`);
 }
 
