@@ -1,6 +1,7 @@
 // Command mcpauth-demo shows what mcpauth does, against a practice company that it
 // starts on this computer: one sign-in, two MCP servers reached without another
-// question, a third one refused by policy, and access taken back.
+// question, a third one refused by policy, one of another company that asks for
+// consent, and access taken back.
 //
 // The commands that it shows are the ones it runs, with the code of mcpauth
 // itself. It lives in a folder of its own that is deleted in the end, and touches
@@ -32,7 +33,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.auto, "auto", !hasBrowser(os.Getenv), "sign Alice in without a browser (the default where there is none)")
 	flag.BoolVar(&o.serve, "serve", false, "keep the company running and print the configuration for real clients")
-	flag.IntVar(&o.port, "port", 0, "the first of six ports to use (default: any that are free)")
+	flag.IntVar(&o.port, "port", 0, "the first of eight ports to use (default: any that are free)")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Usage: mcpauth-demo [--auto] [--serve] [--port N]\n\nShow what mcpauth does, against a practice company on this computer.\n\nFlags:")
 		flag.PrintDefaults()
@@ -54,7 +55,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	c, err := company.Start(ctx, company.Options{BasePort: o.port})
+	c, err := company.Start(ctx, company.Options{BasePort: o.port, ByDocument: true})
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,13 @@ const (
 	blue  = "36"
 )
 
-const width = 78
+// Text has a margin of five, in which the marks hang; nothing is wider than a
+// usual terminal.
+const (
+	margin   = "     "
+	width    = 78 // of what the story says
+	terminal = 80 // of what programs print
+)
 
 func (s *screen) paint(style, text string) string {
 	if !s.color {
@@ -50,15 +56,26 @@ func (s *screen) chapter(number int, title string) {
 
 // prose is wrapped text beside the chapter's number.
 func (s *screen) prose(text string) {
-	line := "    "
-	for _, word := range strings.Fields(text) {
-		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
-			s.line("%s", line)
-			line = "    "
-		}
-		line += " " + word
+	for _, l := range wrap(text, width, "") {
+		s.line("%s", l)
 	}
-	s.line("%s", line)
+}
+
+// wrap breaks a text at spaces. The lines after the first are indented by hang.
+func wrap(text string, width int, hang string) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = margin + word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
+			lines = append(lines, line)
+			line = margin + hang + word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
 }
 
 // command is what is typed. A long one is broken before a flag.
@@ -68,7 +85,7 @@ func (s *screen) command(text string) {
 		switch last := len(lines) - 1; {
 		case i == 0:
 			lines = append(lines, part)
-		case utf8.RuneCountInString(lines[last]+" --"+part) > width-12:
+		case utf8.RuneCountInString(lines[last]+" --"+part) > width-10:
 			lines[last] += " \\"
 			lines = append(lines, "    --"+part)
 		default:
@@ -81,20 +98,53 @@ func (s *screen) command(text string) {
 		if i > 0 {
 			mark = " "
 		}
-		s.line("     %s %s", mark, s.paint(bold, l))
+		s.line("   %s %s", mark, s.paint(bold, l))
 	}
 }
 
+// verbatim is text to copy, which must not be wrapped.
+func (s *screen) verbatim(text string) {
+	for _, l := range strings.Split(text, "\n") {
+		s.line("%s%s", margin, l)
+	}
+}
+
+// output is what a command printed. Only lines that are too long are changed.
 func (s *screen) output(text string) {
 	for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-		if l != "" {
-			s.line("       %s", l)
+		switch {
+		case utf8.RuneCountInString(margin+l) > terminal:
+			for _, part := range wrap(l, terminal, "  ") {
+				s.line("%s", part)
+			}
+		case l != "":
+			s.line("%s%s", margin, l)
 		}
 	}
 }
 
-func (s *screen) good(text string) { s.line("     %s %s", s.paint(green, "✓"), text) }
-func (s *screen) bad(text string)  { s.line("     %s %s", s.paint(red, "✗"), text) }
+// table is output without the column of scopes, for which there is no room.
+func (s *screen) table(text string) {
+	lines := strings.Split(text, "\n")
+	from, to := 0, 0
+	for i, l := range lines {
+		if before, _, ok := strings.Cut(l, "SCOPES"); ok {
+			from = utf8.RuneCountInString(before)
+			to = utf8.RuneCountInString(l[:strings.Index(l, "LAST ERROR")])
+		}
+		if runes := []rune(l); to > 0 && len(runes) >= to {
+			lines[i] = string(runes[:from]) + string(runes[to:])
+		}
+	}
+	s.output(strings.Join(lines, "\n"))
+}
+
+func (s *screen) good(text string) { s.mark(green, "✓", text) }
+func (s *screen) bad(text string)  { s.mark(red, "✗", text) }
+
+func (s *screen) mark(style, sign, text string) {
+	s.line("   %s %s", s.paint(style, sign), strings.TrimLeft(strings.Join(wrap(text, terminal, ""), "\n"), " "))
+}
 
 // saw is what another party noticed, in the margin of the story.
 func (s *screen) saw(party, what string, allowed bool) {
@@ -102,7 +152,7 @@ func (s *screen) saw(party, what string, allowed bool) {
 	if !allowed {
 		mark = s.paint(red, "refused")
 	}
-	s.line("       %s %-17s  %s %s", s.paint(dim, "│"), party, pad(what, 44), mark)
+	s.line(margin+"%s %-17s  %s %s", s.paint(dim, "│"), party, pad(what, 44), mark)
 }
 
 func pad(text string, n int) string {

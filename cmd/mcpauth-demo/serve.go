@@ -16,19 +16,21 @@ func serve(ctx context.Context, c *company.Company, sh *shell) error {
 	if err := prepare(ctx, c, sh); err != nil {
 		return err
 	}
-	s.line("     %-22s %s", "identity provider", c.IdP.Issuer)
-	for _, srv := range c.Servers() {
-		s.line("     %-22s %s", srv.Name, srv.URL)
+	s.line(margin+"%-22s %s", "identity provider", c.IdP.Issuer)
+	for _, srv := range everyServer(c) {
+		s.line(margin+"%-22s %s", srv.Name, srv.URL)
 	}
 	s.chapter(1, "Sign in, as Alice (engineering) or Bob (finance)")
-	s.line("     HOME=%s mcpauth login", sh.home)
+	s.line(margin+"HOME=%s mcpauth login", sh.home)
+	s.line(margin+"HOME=%s mcpauth login tracker", sh.home)
+	s.line(margin + s.paint(dim, "the second for the tracker alone: it is another company's, and asks you"))
 	s.chapter(2, "Try a token")
-	s.line("     HOME=%s mcpauth token wiki", sh.home)
+	s.line(margin+"HOME=%s mcpauth token wiki", sh.home)
 	s.chapter(3, "Claude Code, in .mcp.json")
-	s.output(snippet(c, sh.home))
+	s.verbatim(snippet(c, sh.home))
 	s.chapter(4, "Codex, in ~/.codex/config.toml")
-	for _, srv := range c.Servers() {
-		s.output(fmt.Sprintf("[mcp_servers.%s]\nurl = %q\nhttp_headers_helper = %q", srv.Name, srv.URL, helper(sh.home, srv.Name)))
+	for _, srv := range everyServer(c) {
+		s.verbatim(fmt.Sprintf("[mcp_servers.%s]\nurl = %q\nhttp_headers_helper = %q", srv.Name, srv.URL, helper(sh.home, srv.Name)))
 	}
 	s.blank()
 	s.prose("The home folder above is deleted in the end. Your own configuration and keychain are not touched.")
@@ -43,16 +45,24 @@ func prepare(ctx context.Context, c *company.Company, sh *shell) error {
 	quiet.auto = true
 	quiet.screen = &screen{w: discard{}}
 	told := &story{company: c, shell: &quiet, screen: quiet.screen, auto: true}
-	if err := told.signIn(ctx); err != nil {
+	if err := rollOut(sh.home, clientConfig); err != nil {
 		return err
 	}
-	if err := told.nameServers(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{told.signIn, told.introduce, told.nameServers, told.nameTracker} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	if r := quiet.run(ctx, secret.Text{}, "logout"); r.code != 0 {
 		return fmt.Errorf("mcpauth logout ended with exit code %d", r.code)
 	}
 	return nil
+}
+
+// everyServer is those of Acme, and the one of Globex.
+func everyServer(c *company.Company) []company.Server {
+	srv, _ := c.Server(tracker)
+	return append(c.Servers(), srv)
 }
 
 func helper(home, server string) string {
@@ -61,7 +71,7 @@ func helper(home, server string) string {
 
 func snippet(c *company.Company, home string) string {
 	text := "{ \"mcpServers\": {\n"
-	servers := c.Servers()
+	servers := everyServer(c)
 	for i, srv := range servers {
 		comma := ","
 		if i == len(servers)-1 {

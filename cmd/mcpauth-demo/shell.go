@@ -18,6 +18,7 @@ type shell struct {
 	company *company.Company
 	auto    bool
 	screen  *screen
+	open    func(ctx context.Context, address string) error // in place of the browser; may be nil
 }
 
 // result is what a command left behind.
@@ -29,7 +30,13 @@ type result struct {
 // run shows a command and runs it. A word that begins with ~/ is in the demo's
 // home folder.
 func (s *shell) run(ctx context.Context, stdin secret.Text, args ...string) result {
-	typed := "mcpauth " + strings.Join(args, " ")
+	typed := "mcpauth"
+	for _, a := range args {
+		if strings.Contains(a, " ") {
+			a = "'" + a + "'"
+		}
+		typed += " " + a
+	}
 	if !stdin.IsZero() {
 		typed = "… | " + typed
 	}
@@ -59,6 +66,9 @@ func (s *shell) getenv(name string) string {
 
 // browse opens the real browser, or plays Alice in front of one.
 func (s *shell) browse(ctx context.Context, address string) error {
+	if s.open != nil {
+		return s.open(ctx, address)
+	}
 	if !s.auto {
 		return cli.Browser(os.Getenv)(ctx, address)
 	}

@@ -222,6 +222,11 @@ func (c *Company) SignIn(ctx context.Context, person, authorizeURL string) (call
 	return idjagtest.Browser{Name: person}.SignIn(ctx, authorizeURL)
 }
 
+// Decline plays a person who signs in, but does not agree on the consent page.
+func (c *Company) Decline(ctx context.Context, person, authorizeURL string) (callbackURL string, err error) {
+	return idjagtest.Browser{Name: person, Decline: true}.SignIn(ctx, authorizeURL)
+}
+
 func registration(client idjagtest.Client) Registration {
 	r := Registration{ClientID: client.ID, Method: client.Method, Secret: secret.New(client.Secret)}
 	if r.Method == "" {

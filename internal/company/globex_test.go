@@ -203,8 +203,9 @@ func TestConsentPage(t *testing.T) {
 			t.Errorf("the page has %q", bad)
 		}
 	}
-	decline := idjagtest.Browser{Name: "alice", Decline: true}
-	at, err := decline.Approve(t.Context(), trackerURL(c, company.DocumentURL, "http://127.0.0.1:1/callback"))
+	program := httptest.NewServer(http.NotFoundHandler())
+	defer program.Close()
+	at, err := c.Decline(t.Context(), "alice", trackerURL(c, company.DocumentURL, program.URL+"/callback"))
 	if err != nil || !strings.Contains(at, "error=access_denied") {
 		t.Errorf("declined: %v", err)
 	}
