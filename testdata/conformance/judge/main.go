@@ -51,7 +51,7 @@ func run(args []string) (failed int, err error) {
 		return 0, err
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	passed := 0
+	passed, whole := 0, 0
 	for _, scenario := range slices.Sorted(maps.Keys(want)) {
 		checks, err := report(args[1], scenario)
 		if err != nil {
@@ -59,18 +59,21 @@ func run(args []string) (failed int, err error) {
 		}
 		p, f := judge(table, scenario, checks, want[scenario])
 		passed, failed = passed+p, failed+f
+		if f == 0 {
+			whole++
+		}
 	}
 	if err := table.Flush(); err != nil {
 		return 0, err
 	}
-	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	fmt.Printf("%d of %d scenarios\n%d passed, %d failed\n", whole, len(want), passed, failed)
 	return failed, nil
 }
 
 // report reads the one checks.json that the suite wrote for a scenario. The
 // suite adds the time to the folder's name.
 func report(out, scenario string) ([]check, error) {
-	files, err := filepath.Glob(filepath.Join(out, filepath.FromSlash(scenario)+"-*", "checks.json"))
+	files, err := filepath.Glob(filepath.Join(out, filepath.FromSlash(scenario)+"-[0-9]*", "checks.json"))
 	if err != nil {
 		return nil, err
 	}
