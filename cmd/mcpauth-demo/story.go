@@ -217,7 +217,7 @@ func (s *story) leave(ctx context.Context) error {
 		return nil
 	}
 	s.screen.blank()
-	s.screen.prose("A consent is per server, and out of the administrator's reach. What Alice agreed to at Globex lives on:")
+	s.screen.prose("A consent is per server, and out of the administrator's reach. What was agreed to at Globex lives on:")
 	return s.mustUse(ctx, s.agreed[0], "--fresh")
 }
 
