@@ -35,7 +35,7 @@ type program struct {
 // event is one thing that happened there; the empty members are left out.
 type event struct {
 	Party, Granted, Exchanged, With, Redeemed, Refused, Why, Revoked, Failed string
-	Registered, Fetched                                                      string
+	Registered, Fetched, Resource                                            string
 
 	Settings json.RawMessage
 }

@@ -19,6 +19,7 @@ import (
 // standard is oidc-provider as the authorization server of the standard flow.
 type standard struct {
 	*program
+	resource string
 
 	Issuer, Guard string
 	Introspection struct{ Endpoint, ClientID, ClientSecret string }
@@ -41,7 +42,7 @@ func startOIDCProvider(t *testing.T, server *mcpServer, d *document) *standard {
 		}
 		args, env = append(args, d.URL), []string{"NODE_EXTRA_CA_CERTS=" + root}
 	}
-	var p standard
+	p := standard{resource: server.Resource}
 	p.program = startProgram(t, &p, env, "standard.mjs", args...)
 	return &p
 }
@@ -49,6 +50,9 @@ func startOIDCProvider(t *testing.T, server *mcpServer, d *document) *standard {
 func (p *standard) happened(t *testing.T) (did tally) {
 	t.Helper()
 	for _, e := range p.program.happened(t) {
+		if e.Granted != "" && e.Resource != p.resource { // it would do without
+			t.Errorf("a request for a token names the resource %q", e.Resource)
+		}
 		switch {
 		case e.Registered != "":
 			did.Registered++
@@ -71,11 +75,11 @@ func (p *standard) happened(t *testing.T) (did tally) {
 func (p *standard) protect(server *mcpServer) {
 	server.open(oauthex.ProtectedResourceMetadata{AuthorizationServers: []string{p.Issuer}},
 		func(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
-			return p.introspect(ctx, token, server.Resource)
+			return p.introspect(ctx, token)
 		})
 }
 
-func (p *standard) introspect(ctx context.Context, token, resource string) (*auth.TokenInfo, error) {
+func (p *standard) introspect(ctx context.Context, token string) (*auth.TokenInfo, error) {
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Introspection.Endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -91,7 +95,7 @@ func (p *standard) introspect(ctx context.Context, token, resource string) (*aut
 	if err := ask(r, &known); err != nil {
 		return nil, fmt.Errorf("introspect: %w", err)
 	}
-	if !known.Active || known.Aud != resource || known.Iss != p.Issuer {
+	if !known.Active || known.Aud != p.resource || known.Iss != p.Issuer {
 		return nil, fmt.Errorf("%w: of %q for %q", auth.ErrInvalidToken, known.Iss, known.Aud)
 	}
 	return &auth.TokenInfo{UserID: known.Sub, Scopes: strings.Fields(known.Scope), Expiration: time.Unix(known.Exp, 0)}, nil

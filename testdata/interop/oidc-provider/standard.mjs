@@ -74,7 +74,7 @@ for (const about of ['authorization', 'grant', 'registration_create', 'revocatio
   provider.on(`${about}.error`, (ctx, error) => say({ party: 'as', refused: error.error, why: `${about}: ${error.error_detail ?? error.error_description}` }));
 }
 provider.on('server_error', (_, error) => say({ party: 'as', failed: String(error.stack) }));
-provider.on('grant.success', (ctx) => say({ party: 'as', granted: ctx.oidc.params.grant_type }));
+provider.on('grant.success', (ctx) => say({ party: 'as', granted: ctx.oidc.params.grant_type, resource: ctx.oidc.params.resource }));
 provider.on('registration_create.success', (_, client) => say({ party: 'as', registered: client.clientId }));
 provider.on('grant.revoked', () => say({ party: 'as', revoked: 'grant' }));
 
