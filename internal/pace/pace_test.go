@@ -41,7 +41,7 @@ func TestProcessesShareAPause(t *testing.T) {
 			asks++
 		}
 	}
-	if asks < 10 || asks > 14 {
+	if asks < 10 || asks > 18 {
 		t.Errorf("asked %d times in a quarter of an hour", asks)
 	}
 	_, err := ask(c.party(dir, "wiki"), t.Context(), nil)

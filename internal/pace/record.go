@@ -18,7 +18,7 @@ const (
 	longest  = 5 * time.Minute
 	// jitter is the part of a pause that is left to chance, so that a company's
 	// computers do not come back together.
-	jitter = 0.25
+	jitter = 0.5
 	// memory is how long failures count as being in a row.
 	memory = 2 * longest
 	// impatience is a time after which a request that got no answer says more of its

@@ -28,7 +28,7 @@ func TestPausesGrow(t *testing.T) {
 		}
 		now = now.Add(r.Left(now, "wiki") + time.Second)
 	}
-	if got := r.Failed(now, now, "wiki", 0, 1).Left(now, "wiki"); got != 225*time.Second {
+	if got := r.Failed(now, now, "wiki", 0, 1).Left(now, "wiki"); got != 150*time.Second {
 		t.Errorf("with the most of chance: %v", got)
 	}
 	now = now.Add(memory + time.Minute)
