@@ -91,11 +91,6 @@ func (s *story) stranger(ctx context.Context) error {
 	}
 	other := *s.shell
 	other.home = home
-	quiet := other
-	quiet.screen = &screen{w: discard{}}
-	if err := ended(quiet.run(ctx, secret.Text{}, "keys", "generate", "contractor").code); err != nil {
-		return err
-	}
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	other.open = func(ctx context.Context, address string) error {
