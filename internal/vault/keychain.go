@@ -54,17 +54,17 @@ func (k *keychain) get(ctx context.Context, name string) (value string, err erro
 
 func (k *keychain) set(ctx context.Context, name, value string) error {
 	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(k.service, name, value) })
-	if err != nil || runtime.GOOS != "darwin" {
+	if err != nil {
 		return err
 	}
-	// On macOS the library feeds an interactive tool, whose exit code does not
-	// tell what became of each command.
-	if stored, err := k.get(ctx, name); err != nil {
-		return err
-	} else if stored != value {
+	// Success says little: on macOS the library feeds an interactive tool, whose exit
+	// code does not tell what became of each command, and on Linux it takes a
+	// dismissed dialog for a yes. A lost refresh token costs the sign-in.
+	stored, err := k.get(ctx, name)
+	if errors.Is(err, ErrNotFound) || err == nil && stored != value {
 		return fmt.Errorf("%w: the keychain did not keep the item", ErrRefused)
 	}
-	return nil
+	return err
 }
 
 func (k *keychain) delete(ctx context.Context, name string) error {

@@ -114,7 +114,15 @@ func (v *Vault) set(ctx context.Context, name string, value secret.Text) error {
 		return errors.New("the secret is empty")
 	}
 	if v.maxItem <= 0 && value.Reveal() != inFile {
-		return v.store.set(ctx, name, value.Reveal())
+		err := v.store.set(ctx, name, value.Reveal())
+		if !errors.Is(err, ErrUnavailable) || len(value.Reveal()) <= surelyFits {
+			return err
+		}
+		// Perhaps it is only too big. No keychain has an error of its own for that.
+		if v.setInFile(ctx, name, value) == nil {
+			return nil
+		}
+		return err
 	}
 	// A small value deletes the file that a big one has just written, unless
 	// they take turns.
@@ -129,6 +137,14 @@ func (v *Vault) set(ctx context.Context, name string, value secret.Text) error {
 		}
 		return v.discard(itemFile(name))
 	}
+	return v.setInFile(ctx, name, value)
+}
+
+// surelyFits is what every keychain takes, in bytes.
+const surelyFits = 256
+
+// setInFile keeps an item that is too big for the store in a sealed file.
+func (v *Vault) setInFile(ctx context.Context, name string, value secret.Text) error {
 	// Not under a copy of the data key: the copy may outlive a key that the
 	// store has lost, and this value has to outlive the copy.
 	key, err := v.makeKey(ctx)
