@@ -48,7 +48,7 @@ func (e *Held) Error() string {
 	if e.Mute {
 		why = "gave no answer"
 	}
-	return fmt.Sprintf("%s %s, and is not asked again before %s", e.Party, why, e.Until.Local().Format(time.TimeOnly))
+	return fmt.Sprintf("%q %s, and is not asked again before %s", e.Party, why, e.Until.Local().Format(time.TimeOnly))
 }
 
 func (e *Held) Unwrap() error {
