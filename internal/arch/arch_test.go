@@ -49,11 +49,11 @@ var imports = []struct {
 	{"internal/consent", slices.Concat(base, []string{"internal/signin", "internal/identity"})},
 	{"internal/token", slices.Concat(base, []string{"internal/identity", "internal/grant", "internal/consent", "golang.org/x/sync"})},
 	{"internal/deliver", []string{"pkg/secret", "internal/token"}},
-	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/dpop", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token"}},
+	{"internal/deliver/bridge", []string{"pkg/secret", "pkg/dpop", "pkg/endpoint", "pkg/discover", "internal/wire", "internal/token", sys}},
 	{"internal/deliver/proxy", []string{"pkg/secret", "pkg/dpop", "pkg/discover", "internal/wire", "internal/token"}},
 	{"internal/deliver/clients", []string{"internal/state", "internal/ownfile", "internal/jsonedit", "internal/tomledit", "internal/yamledit"}},
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
-	{"internal/cli", slices.Concat(base, []string{"pkg/cimd", "internal/clientkey", "internal/signin", "internal/identity", "internal/grant", "internal/token",
+	{"internal/cli", slices.Concat(base, []string{"pkg/cimd", "internal/clientkey", "internal/signin", "internal/identity", "internal/grant", "internal/consent", "internal/token",
 		"internal/deliver", "internal/deliver/bridge", "internal/deliver/proxy",
 		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term"})},
 

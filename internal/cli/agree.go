@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/consent"
@@ -22,16 +21,13 @@ const personTime = 5 * time.Minute
 // agreeTo is "mcpauth login SERVER".
 func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 	ctx := cmd.Context()
-	var foreign string
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		switch f.Name {
-		case "scope", "no-browser", "redirect-port", "timeout", "store", "store-key-file", "store-passphrase-file", "json", "ca-file", "config", "verbose":
-		default:
-			foreign = f.Name
+	for _, name := range []string{
+		"idp", "issuer", "client-id", "client-auth", "client-secret-file", "client-secret-stdin", "client-key-file", "client-key-id", "token-endpoint",
+		"acr-values", "max-age", "prompt", "id-token-stdin", "insecure-skip-id-token-verification",
+	} {
+		if cmd.Flags().Changed(name) {
+			return &usageError{text: "--" + name + " is about the identity provider, not about one server", hint: "mcpauth login " + o.server}
 		}
-	})
-	if foreign != "" {
-		return &usageError{text: "--" + foreign + " is about the identity provider, not about one server", hint: "mcpauth login " + o.server}
 	}
 	if o.store != (config.Store{}) {
 		a.flags.Store = &o.store

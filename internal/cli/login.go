@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/identity"
@@ -82,7 +81,7 @@ On a machine without a keychain choose a sealed file, and a key to seal it with:
 	f.BoolVar(&o.noBrowser, "no-browser", false, "print the address instead of opening the browser")
 	f.IntVar(&o.redirectPort, "redirect-port", 0, "the `port` to come back to, if the identity provider wants a certain one")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait for the person")
-	storeFlags(f, &o.store)
+	storeFlags(c, &o.store)
 	f.BoolVar(&o.idTokenStdin, "id-token-stdin", false, "import an ID token from standard input instead of signing in")
 	f.BoolVar(&o.insecure, "insecure-skip-id-token-verification", false, "with --id-token-stdin: do not check the token's signature")
 	f.BoolVar(&a.json, "json", false, "print who is signed in as JSON")
@@ -90,7 +89,8 @@ On a machine without a keychain choose a sealed file, and a key to seal it with:
 }
 
 // storeFlags are those of the commands that may be a person's first.
-func storeFlags(f *pflag.FlagSet, store *config.Store) {
+func storeFlags(c *cobra.Command, store *config.Store) {
+	f := c.Flags()
 	f.StringVar(&store.Kind, "store", "", "where to keep secrets: keychain or file (default keychain)")
 	f.StringVar(&store.KeyFile, "store-key-file", "", "the key `file` of the file store; made if it is not there")
 	f.StringVar(&store.PassphraseFile, "store-passphrase-file", "", "the `file` with the passphrase of the file store")

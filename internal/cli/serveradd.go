@@ -77,7 +77,7 @@ rights, for scripts), workload (the platform that a script runs on vouches for i
 	f.IntVar(&oauth.RedirectPort, "redirect-port", 0, "the `port` in the registered redirect URI (default: any)")
 	f.StringVar(&oauth.RedirectPath, "redirect-path", "", "the `path` in the registered redirect URI (default /callback)")
 	f.StringVar(&oauth.Workload.TokenFile, "workload-token-file", "", "the `file` with the platform's token, for the mode workload")
-	storeFlags(f, &o.store)
+	storeFlags(c, &o.store)
 	return c
 }
 
