@@ -35,8 +35,8 @@ type auth struct {
 	giveUp   time.Time   // none is replaced before
 
 	configured, most []string // scopes: of the configuration, and the cap on step-ups
-	steps            map[string]int
-	denied           map[string]time.Time
+	steps            map[string]stepping
+	denied           map[string]denied
 }
 
 // pause is how long a failure answers further calls as well: an agent that tries

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,5 +258,53 @@ func TestRedirectGetsNothing(t *testing.T) {
 	}
 	if n := len(other.requests()); n != 0 {
 		t.Errorf("%d requests elsewhere", n)
+	}
+}
+
+// A step-up that failed for want of a person says so each time, and once the person
+// has done what was asked for it is tried again.
+func TestStepUpWaitsForPerson(t *testing.T) {
+	var mu sync.Mutex
+	now, agreed := time.Now(), false
+	source := &tokens{give: func(n int, ask token.Ask) (token.Token, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ask.Scopes != nil && !agreed {
+			return token.Token{}, errors.New("you have to agree")
+		}
+		return numbered(n, ask.Scopes...), nil
+	}}
+	s := demand(403, `Bearer error="insufficient_scope", scope="write"`, "token-9")
+	r := start(t, serve(t, s), func(o *bridge.Options) {
+		o.Token, o.Now = source.get, func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	})
+	pass := func(d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(d)
+	}
+	for i := range 7 {
+		r.say(t, ask1)
+		if got := r.hear(t, 1)[0]; !strings.Contains(got, "you have to agree") {
+			t.Fatalf("call %d: %s", i, got)
+		}
+		if i == 0 {
+			continue // and again at once, which asks nobody
+		}
+		pass(3 * time.Minute)
+	}
+	if n := len(source.asked()); n != 7 {
+		t.Errorf("asked %d times", n)
+	}
+	mu.Lock()
+	agreed = true
+	mu.Unlock()
+	pass(10 * time.Second)
+	r.say(t, ask1)
+	if got := r.hear(t, 1)[0]; strings.Contains(got, "you have to agree") {
+		t.Errorf("after agreeing: %s", got)
+	}
+	if asks := source.asked(); len(asks) != 8 || !slices.Contains(asks[7].Scopes, "write") {
+		t.Errorf("%d asks", len(asks))
 	}
 }

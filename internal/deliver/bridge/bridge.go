@@ -93,6 +93,11 @@ type bridge struct {
 	calls   map[string]*call
 
 	translation *translation // nil: none is needed
+	backward    *backward    // nil: none is needed
+
+	probed     bool // server/discover was refused once
+	stateless  bool // the server knows the stateless era
+	noSessions bool // it does not know that of sessions
 
 	restarting sync.Mutex
 	relisting  sync.Mutex

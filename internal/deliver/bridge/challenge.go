@@ -19,14 +19,29 @@ type tries struct {
 	renewed, widened int
 }
 
-// Limits of one message, of one operation for as long as the bridge runs, and of
-// how long a scope that was not granted is not asked for again.
+// Limits of one message, of one operation in a while, and of how long a scope that
+// was not granted is not asked for again. After an error that is shorter: a person may
+// have done by then what it asked for.
 const (
 	maxRenewed = 1
 	maxWidened = 2
 	maxSteps   = 5
+	while      = 10 * time.Minute
 	denial     = time.Minute
+	afterError = 10 * time.Second
 )
+
+// stepping counts the step-ups of one operation.
+type stepping struct {
+	n     int
+	since time.Time
+}
+
+// denied is how asking for a scope ended.
+type denied struct {
+	until time.Time
+	err   error // nil: it was not granted
+}
 
 // challenge is what a 401 or 403 wants. ok is false for one that no token cures.
 func (a *auth) challenge(resp *http.Response, with *carried) (c discover.Challenge, ok bool) {
@@ -101,12 +116,16 @@ func (a *auth) widen(ctx context.Context, with *carried, scopes []string, n *tri
 	}
 	enough := func(t *carried) bool { return contains(t.Scopes, scopes) }
 	t, err := a.obtain(ctx, want{ask: token.Ask{Scopes: ask}, good: enough, wide: true})
-	if err == nil && enough(t) {
-		return t, nil
+	if err == nil && enough(t) || ctx.Err() != nil {
+		return t, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.denied[strings.Join(scopes, " ")] = a.now().Add(denial)
+	d := denied{until: a.now().Add(denial)}
+	if err != nil {
+		d = denied{until: a.now().Add(afterError), err: err}
+	}
+	a.denied[strings.Join(scopes, " ")] = d
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +138,7 @@ func (a *auth) wider(with *carried, scopes []string, n *tries) ([]string, error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.steps == nil {
-		a.steps, a.denied = map[string]int{}, map[string]time.Time{}
+		a.steps, a.denied = map[string]stepping{}, map[string]denied{}
 	}
 	if len(a.steps) > 1000 || len(a.denied) > 1000 { // a server that makes names up
 		clear(a.steps)
@@ -131,9 +150,17 @@ func (a *auth) wider(with *carried, scopes []string, n *tries) ([]string, error)
 			Hint: "if that is right, add it to oauth.maxScopes of this server",
 		}
 	}
-	a.steps[n.operation]++
-	if len(scopes) == 0 || contains(with.Scopes, scopes) || n.widened > maxWidened ||
-		a.steps[n.operation] > maxSteps || a.now().Before(a.denied[strings.Join(scopes, " ")]) {
+	now := a.now()
+	if d := a.denied[strings.Join(scopes, " ")]; now.Before(d.until) {
+		return nil, d.err
+	}
+	s := a.steps[n.operation]
+	if now.Sub(s.since) >= while {
+		s = stepping{since: now}
+	}
+	s.n++
+	a.steps[n.operation] = s
+	if len(scopes) == 0 || contains(with.Scopes, scopes) || n.widened > maxWidened || s.n > maxSteps {
 		return nil, nil
 	}
 	union := slices.Concat(a.configured, a.scopes, with.Scopes, scopes)

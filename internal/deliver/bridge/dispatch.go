@@ -77,9 +77,13 @@ func (b *bridge) do(j job) {
 	defer b.leave(j.m, j.call)
 	select {
 	case <-j.before:
-		if t := b.translating(j.m); t != nil {
+		t, back := b.translating(j.m)
+		switch {
+		case t != nil:
 			b.carryTranslated(j.ctx, t, j.m)
-		} else {
+		case back != nil:
+			b.carryBack(j.ctx, back, j.m)
+		default:
 			b.carry(j.ctx, j.m)
 		}
 	case <-j.ctx.Done():
@@ -87,13 +91,16 @@ func (b *bridge) do(j job) {
 }
 
 // translating returns the translation that a message needs, if any.
-func (b *bridge) translating(m *message) *translation {
+func (b *bridge) translating(m *message) (*translation, *backward) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m.modern() || m.method == "initialize" {
-		return nil
+	switch {
+	case m.modern():
+		return nil, b.backward
+	case m.method == "initialize":
+		return nil, nil
 	}
-	return b.translation
+	return b.translation, nil
 }
 
 // read1 takes a line apart: one message, or a batch where the negotiated version
@@ -145,6 +152,16 @@ func (b *bridge) refuse(m *message, err error) {
 // carry takes one message to the server and its answer back.
 func (b *bridge) carry(ctx context.Context, m *message) {
 	err := b.exchange(ctx, m)
+	if m.tooNew && ctx.Err() == nil {
+		if t := b.backwardFrom(ctx, m); t != nil {
+			b.carryBack(ctx, t, m)
+			return
+		}
+		if m.held != nil {
+			b.out.send(m.held)
+			return
+		}
+	}
 	switch {
 	case ctx.Err() != nil: // cancelled by the client, or at the end: nobody waits
 	case m.refused != nil || m.method == "initialize" && !m.modern() && refuses(err):

@@ -14,6 +14,8 @@ const (
 	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
 	metaClientInfo   = "io.modelcontextprotocol/clientInfo"
 	metaServerInfo   = "io.modelcontextprotocol/serverInfo"
+	metaLogLevel     = "io.modelcontextprotocol/logLevel"
+	metaSubscription = "io.modelcontextprotocol/subscriptionId"
 )
 
 // envelope is what the bridge reads of a message.
@@ -87,6 +89,9 @@ type message struct {
 	accepted func() // called as soon as later messages may be sent
 
 	sent     http.Header // what of it went into headers by the tool's schema
+	tooNew   bool        // it was refused as by a server that knows sessions only …
+	held     []byte      // … with this error, if it had words
+	lowered  bool        // it goes to such a server
 	mismatch []byte      // the error that a call was answered with for its headers, held back
 
 	// Of messages that are, or may have to be, translated (translate.go).

@@ -18,111 +18,6 @@ const (
 	typeEvents = "text/event-stream"
 )
 
-// request is one HTTP request to the server.
-type request struct {
-	method    string
-	message   *message // nil for GET and DELETE
-	session   *session // nil: none yet, or not of that era
-	last      string   // Last-Event-ID
-	operation string   // what a step-up is about; empty: the message says it
-}
-
-// about names what a request is about, for the record of step-ups.
-func (r request) about() string {
-	if r.operation != "" {
-		return r.operation
-	}
-	return r.message.operation()
-}
-
-// send sends a request with the bearer token. A 401 or 403 says that the server
-// did not act on it: it is sent again when there is another token that may help.
-func (b *bridge) send(ctx context.Context, r request) (*http.Response, error) {
-	t, err := b.auth.bearer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var n tries
-	for {
-		resp, err := b.sendAs(ctx, r, t)
-		if err != nil {
-			return nil, err
-		}
-		c, curable := b.auth.challenge(resp, t)
-		if !curable {
-			return resp, nil
-		}
-		discard(resp)
-		n.operation = r.about()
-		if t, err = b.auth.cure(ctx, resp, c, t, &n); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// sendAs sends a request with this token, and once more if the server only wants
-// its nonce in the proof for it (RFC 9449 section 9).
-func (b *bridge) sendAs(ctx context.Context, r request, t *carried) (*http.Response, error) {
-	for first := true; ; first = false {
-		req := b.request(ctx, r)
-		if err := t.authorize(req); err != nil {
-			return nil, err
-		}
-		resp, err := b.http.RoundTrip(req)
-		if err != nil {
-			return nil, networkError(err)
-		}
-		if !t.lacksNonce(resp) || !first {
-			return resp, nil
-		}
-		discard(resp)
-	}
-}
-
-// maxDrain is how much of an answer that nobody wants is read, so that its
-// connection can be used again.
-const maxDrain = 64 << 10
-
-func (b *bridge) request(ctx context.Context, r request) *http.Request {
-	req := b.blank.WithContext(ctx)
-	u := *b.blank.URL
-	req.Method, req.URL, req.Header = r.method, &u, make(http.Header, 8)
-	if r.message == nil {
-		if r.method == http.MethodGet {
-			req.Header["Accept"] = b.fixed.events
-		}
-		r.session.headers(req.Header)
-		if r.last != "" {
-			req.Header[headerLast] = []string{r.last}
-		}
-		return req
-	}
-	req.ContentLength = int64(len(r.message.raw))
-	req.GetBody = r.message.body
-	req.Body, _ = req.GetBody()
-	req.Header["Content-Type"] = b.fixed.json
-	req.Header["Accept"] = b.fixed.both
-	if r.message.modern() {
-		b.modernHeaders(r.message, req.Header)
-	} else {
-		r.session.headers(req.Header)
-	}
-	return req
-}
-
-// body is a message as the body of a request, in the form that net/http knows to be
-// in memory: it sends any other one in two packets.
-func (m *message) body() (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader(m.raw)), nil
-}
-
-// values are those of headers that are always the same. Nobody changes them.
-type values struct{ json, events, both []string }
-
-func newValues() values {
-	return values{json: []string{typeJSON}, events: []string{typeEvents}, both: []string{typeJSON + ", " + typeEvents}}
-}
-
 // exchange sends a message and forwards what comes back. A call whose headers the
 // server expects otherwise is made again when its tools/list says how.
 func (b *bridge) exchange(ctx context.Context, m *message) error {
@@ -197,6 +92,7 @@ func (b *bridge) failed(m *message, resp *http.Response) error {
 			}
 		}
 	}
+	m.tooNew = b.maybeSessions(m, resp.StatusCode, 0)
 	if m.method == "server/discover" && resp.StatusCode < 500 {
 		// A server of the session era says in its own way that it knows no such
 		// thing. This is how its JSON-RPC would say it, and what a client that
@@ -229,7 +125,7 @@ func (b *bridge) whole(m *message, resp *http.Response) error {
 func (b *bridge) forward(m *message, resp *http.Response, msg []byte) error {
 	msg = bytes.TrimSpace(msg)
 	if len(msg) > 0 && msg[0] == '[' { // a batch, MCP 2025-03-26
-		return b.forwardBatch(m, msg)
+		return b.forwardBatch(m, resp, msg)
 	}
 	e, err := open(msg)
 	if err != nil {
@@ -241,7 +137,7 @@ func (b *bridge) forward(m *message, resp *http.Response, msg []byte) error {
 	}
 	if p != nil {
 		b.answer(m, p, resp, msg, e)
-	} else {
+	} else if back := b.goesBack(); back == nil || !b.pass(back, msg, e) {
 		b.out.send(msg)
 	}
 	return nil
@@ -263,18 +159,31 @@ func (b *bridge) answer(m *message, p *pending, resp *http.Response, msg []byte,
 			e, _ = open(msg)
 		}
 	}
-	if m.mismatches(msg, e) {
+	switch {
+	case !e.failure.none() && b.maybeSessions(m, resp.StatusCode, errorCode(msg, e)):
+		m.tooNew, m.held = true, bytes.Clone(msg)
+		return
+	case m.mismatches(msg, e):
 		m.mismatch = bytes.Clone(msg)
 		return
+	case m.modern() && !e.result.none():
+		b.speaksStateless()
 	}
 	msg = b.learn(m, resp, msg, e)
+	if m.lowered {
+		msg = complete(msg, e.result)
+	}
 	m.accepted()
 	b.out.send(msg)
 }
 
-func (b *bridge) forwardBatch(m *message, msg []byte) error {
+func (b *bridge) forwardBatch(m *message, resp *http.Response, msg []byte) error {
+	back := b.goesBack() // its client knows no batches
 	err := elements(msg, span{0, len(msg)}, func(at span) error {
 		part := at.of(msg)
+		if back != nil {
+			return b.forward(m, resp, bytes.Clone(part))
+		}
 		e, err := open(part)
 		if err == nil && m != nil && e.isResponse() {
 			m.answered(e.id.of(part))
@@ -284,7 +193,9 @@ func (b *bridge) forwardBatch(m *message, msg []byte) error {
 	if err != nil {
 		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
 	}
-	b.out.send(msg)
+	if back == nil {
+		b.out.send(msg)
+	}
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -20,8 +19,7 @@ func (m *message) mismatches(msg []byte, e envelope) bool {
 	if m.method != "tools/call" || !m.modern() || e.failure.none() || m.mismatch != nil {
 		return false
 	}
-	code, err := member(msg, e.failure, "code")
-	return err == nil && !code.none() && string(code.of(msg)) == strconv.Itoa(codeHeaderMismatch)
+	return errorCode(msg, e) == codeHeaderMismatch
 }
 
 // relist reads the server's list of tools in place of the client, and reports whether

@@ -20,34 +20,46 @@ func (b *bridge) restart(ctx context.Context, gone *session) (*session, error) {
 	fail := func(err error) (*session, error) {
 		return nil, &Error{Code: "session_lost", Message: "the server has forgotten the session, and a new one cannot be had", Hint: "restart the MCP client", Err: err}
 	}
-	m := &message{raw: gone.initialize, accepted: func() {}}
+	s, _, err := b.begin(ctx, gone.initialize)
+	if err != nil || s.version != gone.version {
+		return fail(err)
+	}
+	b.Warn("the server has forgotten the session; a new one was started")
+	b.listen(s)
+	return s, nil
+}
+
+// begin begins a session in place of the client. It returns the result of initialize
+// as well.
+func (b *bridge) begin(ctx context.Context, initialize []byte) (s *session, result []byte, err error) {
+	m := &message{raw: initialize, accepted: func() {}}
 	resp, err := b.send(ctx, request{method: http.MethodPost, message: m, operation: "initialize"})
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := b.first(resp)
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
 	e, err := open(answer)
-	if err != nil || e.result.none() {
-		return fail(err)
+	if err == nil && e.result.none() {
+		err = &Error{Code: "refused", Message: "the server refuses to begin a session"}
 	}
-	b.started(m, resp, answer, e.result).end()
-	s := b.current()
-	if s.version != gone.version {
-		return fail(nil)
+	if err != nil {
+		return nil, nil, err
 	}
+	if old := b.started(m, resp, answer, e.result); old != nil {
+		old.end()
+	}
+	s = b.current()
 	note := &message{raw: []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
 	said, err := b.send(ctx, request{method: http.MethodPost, message: note, session: s, operation: "initialize"})
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
 	discard(said)
-	b.Warn("the server has forgotten the session; a new one was started")
-	b.listen(s)
-	return s, nil
+	return s, e.result.of(answer), nil
 }
 
 // first is the one response in an answer.

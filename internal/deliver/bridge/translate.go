@@ -202,15 +202,20 @@ func (t *translation) stamp(m *message) {
 		meta += `,"io.modelcontextprotocol/logLevel":` + t.level
 	}
 	t.mu.Unlock()
+	m.insertMeta(meta)
+	m.version = stateless
+}
+
+// insertMeta puts members into the _meta of a message.
+func (m *message) insertMeta(members string) {
 	switch {
 	case isObject(m.raw, m.meta):
-		m.insert(m.meta, meta)
+		m.insert(m.meta, members)
 	case isObject(m.raw, m.params):
-		m.insert(m.params, `"_meta":{`+meta+`}`)
+		m.insert(m.params, `"_meta":{`+members+`}`)
 	default:
-		m.insert(span{0, len(m.raw)}, `"params":{"_meta":{`+meta+`}}`)
+		m.insert(span{0, len(m.raw)}, `"params":{"_meta":{`+members+`}}`)
 	}
-	m.version = stateless
 }
 
 func orEmpty(object json.RawMessage) string {
