@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 )
 
+// offline is the scope that refresh tokens come with; it is nothing to a person.
+const offline = "offline_access"
+
 // personTime is how long a program that may ask a person waits for one.
 const personTime = 5 * time.Minute
 
@@ -23,7 +27,7 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 	ctx := cmd.Context()
 	for _, name := range []string{
 		"idp", "issuer", "client-id", "client-auth", "client-secret-file", "client-secret-stdin", "client-key-file", "client-key-id", "token-endpoint",
-		"acr-values", "max-age", "prompt", "id-token-stdin", "insecure-skip-id-token-verification",
+		"acr-values", "max-age", "id-token-stdin", "insecure-skip-id-token-verification",
 	} {
 		if cmd.Flags().Changed(name) {
 			return &usageError{text: "--" + name + " is about the identity provider, not about one server", hint: "mcpauth login " + o.server}
@@ -45,6 +49,9 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.idp.Prompt != "" {
+		s.Server.OAuth.Prompt = o.idp.Prompt
+	}
 	if cmd.Flags().Changed("redirect-port") {
 		s.Server.OAuth.RedirectPort = o.redirectPort
 	}
@@ -60,9 +67,9 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 			Server  serverStatus `json:"server"`
 		}{1, serverOf(s.Server, a.recorded().Servers[s.Server.URL])})
 	}
-	scopes := "no scope"
-	if len(t.Scopes) > 0 {
-		scopes = strings.Join(t.Scopes, " ")
+	scopes := strings.Join(slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return s == offline }), " ")
+	if scopes == "" {
+		scopes = "no scope"
 	}
 	a.say("mcpauth may use %s in your name: %s", s.Server.Name, wire.Clean(scopes))
 	return nil

@@ -124,6 +124,19 @@ func (a *app) storeOn(record state.File) (*vault.Vault, error) {
 	return v, err
 }
 
+// storeFor opens the store for one server. A server that needs no sign-in does not
+// wait for one with the making of the store's key.
+func (a *app) storeFor(s config.Server, open func() (*vault.Vault, error)) (*vault.Vault, error) {
+	v, err := open()
+	if isAny[*identity.SignedOut](err) && !s.OAuth.NeedsIdP() {
+		if err := a.makeStoreKey(a.wantedStore()); err != nil {
+			return nil, err
+		}
+		return open()
+	}
+	return v, err
+}
+
 func (a *app) wantedStore() state.Store {
 	s := a.cfg.Store()
 	return state.Store{Kind: s.KindOrDefault(), KeyFile: s.KeyFile, PassphraseFile: s.PassphraseFile}
@@ -259,7 +272,7 @@ func (a *app) source(nameOrURL string) (*token.Source, error) {
 }
 
 func (a *app) sourceOf(s config.Server) (*token.Source, error) {
-	v, err := a.store()
+	v, err := a.storeFor(s, a.store)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +312,7 @@ func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
 	for _, w := range warnings {
 		a.warn(w.String())
 	}
-	v, err := a.storeOn(record)
+	v, err := a.storeFor(s, func() (*vault.Vault, error) { return a.storeOn(record) })
 	if err != nil {
 		return nil, err
 	}

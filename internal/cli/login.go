@@ -221,16 +221,8 @@ func (a *app) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	if want.Kind == "file" && want.KeyFile != "" {
-		if _, err := os.Lstat(want.KeyFile); errors.Is(err, fs.ErrNotExist) {
-			if err := os.MkdirAll(filepath.Dir(want.KeyFile), 0o700); err != nil {
-				return err
-			}
-			if err := vault.NewKeyFile(want.KeyFile); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
-			a.say("made a new key file: %s", want.KeyFile)
-		}
+	if err := a.makeStoreKey(want); err != nil {
+		return err
 	}
 	if _, err := a.openStore(want); err != nil {
 		return err
@@ -239,6 +231,24 @@ func (a *app) settle(ctx context.Context) error {
 		return nil
 	}
 	return a.state.Update(ctx, func(f *state.File) error { f.Store = &want; return nil })
+}
+
+// makeStoreKey makes the key of a file store that is not there yet.
+func (a *app) makeStoreKey(s state.Store) error {
+	if s.Kind != "file" || s.KeyFile == "" {
+		return nil
+	}
+	if _, err := os.Lstat(s.KeyFile); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.KeyFile), 0o700); err != nil {
+		return err
+	}
+	if err := vault.NewKeyFile(s.KeyFile); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	a.say("made a new key file: %s", s.KeyFile)
+	return nil
 }
 
 func describe(s state.Store) string {

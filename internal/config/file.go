@@ -76,6 +76,7 @@ type OAuth struct {
 	TokenEndpoint     string   `json:"tokenEndpoint,omitempty" check:"url" jsonschema:"The token endpoint of an authorization server that publishes no metadata."`
 	Registration      string   `json:"registration,omitempty" check:"oneof=auto|off" default:"auto" jsonschema:"Whether mcpauth may register itself with an authorization server that does not know it (Dynamic Client Registration)."`
 	LegacyDiscovery   bool     `json:"legacyDiscovery,omitempty" jsonschema:"For servers of MCP 2025-03-26, which publish no resource metadata: their own origin is the authorization server."`
+	Prompt            string   `json:"prompt,omitempty" check:"text" jsonschema:"The prompt parameter of a consent. Absent: consent when a refresh token is asked for. off: none."`
 	DPoP              string   `json:"dpop,omitempty" check:"oneof=auto|off|required" default:"auto" jsonschema:"Whether tokens are bound to a key: auto when the server demands it, required always, off never."`
 	RedirectHost      string   `json:"redirectHost,omitempty" check:"oneof=127.0.0.1|localhost|[::1]" default:"127.0.0.1" jsonschema:"The loopback name in the redirect URI of a consent, as registered."`
 	RedirectPort      int      `json:"redirectPort,omitempty" check:"port" default:"0" jsonschema:"The port in the redirect URI of a consent. 0 takes any free one."`

@@ -46,6 +46,9 @@ func variable(flag string) string {
 
 // layer turns overrides into a layer whose sources are spelled by spell.
 func (o Overrides) layer(spell func(flag string) string) layer {
+	if o.CAFile+o.IdP == "" && o.Block == nil && o.RedirectPort == nil && o.Store == nil { // as nearly always
+		return layer{at: sources{}}
+	}
 	l := layer{file: File{CAFile: o.CAFile}, selected: o.IdP, port: o.RedirectPort, at: sources{}}
 	if o.Store != nil && *o.Store != (Store{}) {
 		l.file.Store = *o.Store

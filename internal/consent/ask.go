@@ -57,7 +57,7 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 	to := t.redirectOf(how)
 	request := signin.Request{
 		Issuer: t.AS.Issuer, AuthorizationEndpoint: t.AS.AuthorizationEndpoint, IssParameterSupported: t.AS.IssParameterSupported,
-		ClientID: client.ID, Scopes: scopes, Resource: t.resource(), OAuthOnly: true, Who: who,
+		ClientID: client.ID, Scopes: scopes, Resource: t.resource(), OAuthOnly: true, Who: who, Prompt: t.prompt(scopes),
 		RedirectHost: to.host, RedirectPort: to.port, RedirectPath: to.path,
 	}
 	var token endpoint.Token
@@ -72,6 +72,20 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 		err = signin.Browser(ctx, request, open, finish)
 	}
 	return token, err
+}
+
+// prompt is that of the configuration. Without one it is "consent" where a refresh
+// token is asked for: OpenID Connect Core section 11 has servers drop offline_access
+// without it, and a consent that ends with its first token is not what a person
+// agreed to.
+func (t Target) prompt(scopes []string) string {
+	switch p := t.Server.OAuth.Prompt; {
+	case p == "off", p == "" && !slices.Contains(scopes, "offline_access"):
+		return ""
+	case p != "":
+		return p
+	}
+	return "consent"
 }
 
 // clientForAsking is Client, with a registration where there is none that will do.

@@ -81,10 +81,15 @@ func (k *Keeper) revoke(ctx context.Context, t Target, c state.Consent, refresh,
 			continue
 		}
 		k.Net.Permit(token.kind, token.value, wire.Endpoint(to))
-		errs = append(errs, endpoint.Revoke(wire.OnBehalfOf(ctx, t.url()), k.Net.Client(), endpoint.Request{
+		err := endpoint.Revoke(wire.OnBehalfOf(ctx, t.url()), k.Net.Client(), endpoint.Request{
 			URL: to, Client: client, Prover: t.Prover,
 			Form: url.Values{"token": {token.value.Reveal()}, "token_type_hint": {token.hint}},
-		}))
+		})
+		var refused *endpoint.Error
+		if len(errs) == 1 && errs[0] == nil && errors.As(err, &refused) && refused.Code == "unsupported_token_type" {
+			err = nil // the consent is revoked; an access token that stands for itself ends by itself (RFC 7009 section 2.2.1)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

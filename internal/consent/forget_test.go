@@ -181,7 +181,13 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	l.AS.SetFault(idjagtest.Revoke, idjagtest.Fault{Code: "unsupported_token_type"})
+	// A server whose access tokens stand for themselves has ended the consent all the same.
+	l.AS.SetFault(idjagtest.Revoke, idjagtest.Fault{Times: 1, OnHit: func() {
+		l.AS.SetFault(idjagtest.Revoke, idjagtest.Fault{Code: "unsupported_token_type"})
+	}})
+	if err := l.k.Revoke(t.Context(), target); err != nil || l.AS.Count(idjagtest.Revoke) != 2 {
+		t.Errorf("an access token that cannot be revoked: %v, %d requests", err, l.AS.Count(idjagtest.Revoke))
+	}
 	var e *endpoint.Error
 	if err := l.k.Revoke(t.Context(), target); !errors.As(err, &e) || e.Code != "unsupported_token_type" {
 		t.Errorf("refused: got %v", err)
