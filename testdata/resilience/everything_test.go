@@ -143,7 +143,9 @@ func containsPrefix(list []opened, prefix string) bool {
 
 // person signs in or agrees, at whichever company the address is of.
 func (l *laptop) person(ctx context.Context, address string) error {
-	callback, err := l.Browser().Approve(ctx, address)
+	b := l.Browser()
+	b.HTTP = l.browses
+	callback, err := b.Approve(ctx, address)
 	if err != nil {
 		return err
 	}

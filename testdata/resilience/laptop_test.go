@@ -91,6 +91,7 @@ type laptop struct {
 	servers []*idjagtest.MCPServer
 	abroad  []abroad       // servers outside the company
 	more    map[string]any // their part of the configuration
+	browses *http.Client   // of the person; nil means http.DefaultClient
 	home    string
 	env     []string
 }
