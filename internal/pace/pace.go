@@ -75,7 +75,7 @@ func (p Party) Held(ctx context.Context) error {
 	if left <= 0 || !r.Stated && ctx.Value(insisting{}) != nil {
 		return nil
 	}
-	return &Held{Party: p.Name, Left: left.Round(time.Second), Until: now.Add(left), Mute: r.Network != ""}
+	return &Held{Party: p.Name, Left: max(left.Round(time.Second), time.Second), Until: now.Add(left), Mute: r.Network != ""}
 }
 
 // Ask asks, unless the party is held, and tells all processes what came of it.

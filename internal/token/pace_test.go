@@ -326,3 +326,17 @@ func TestWrongClockAtRenewal(t *testing.T) {
 	}
 	l.mustGet(t, l.source(t), Ask{}) // the clock was set right
 }
+
+// A token that was had before the clock was set back is not taken for one that came
+// just now: whoever wants another one gets it.
+func TestClockSetBack(t *testing.T) {
+	l := newLaptop(t)
+	l.backdate(t)
+	had := l.mustGet(t, l.source(t), Ask{})
+	for name, a := range map[string]Ask{"fresh": {Fresh: true}, "refused": {Refused: had.AccessToken}} {
+		s := l.skewed(t, -10*time.Minute)
+		if tok, err := s.Get(t.Context(), a); err != nil || tok.AccessToken.Equal(had.AccessToken) {
+			t.Errorf("%s: %v, and the same token: %v", name, err, tok.AccessToken.Equal(had.AccessToken))
+		}
+	}
+}

@@ -136,7 +136,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if ok && s.brought(cached, asked) || ok && !a.Fresh && s.good(cached, a) {
+	if ok && s.brought(cached, asked, a) || ok && !a.Fresh && s.good(cached, a) {
 		return cached.Token, nil
 	}
 	if err := s.denied(record, h, key, a); err != nil {
@@ -174,7 +174,7 @@ func (s *Source) meanwhile(ctx context.Context, a Ask, asked time.Time) (entry, 
 	defer cancel()
 	record, _ := s.State.Read()
 	_, _, c, ok, err := s.look(ctx, record, a)
-	return c, err == nil && ok && (s.brought(c, asked) || !a.Fresh && s.good(c, a))
+	return c, err == nil && ok && (s.brought(c, asked, a) || !a.Fresh && s.good(c, a))
 }
 
 // seen is the state for the first look, without what concerns other servers.
@@ -207,15 +207,22 @@ func (s *Source) look(ctx context.Context, record state.File, a Ask) (h holder, 
 func lockName(serverURL string) string { return "token for " + serverURL }
 
 // brought reports whether a token came while its caller waited. A newer one cannot
-// be had: if it does not last as long as was asked for, none does.
-func (s *Source) brought(c entry, asked time.Time) bool {
-	return c.obtained.After(asked) && c.Expires.After(s.now())
+// be had: if it does not last as long as was asked for, none does. One that was had
+// in the future was had before the clock was set back.
+func (s *Source) brought(c entry, asked time.Time, a Ask) bool {
+	now := s.now()
+	return c.obtained.After(asked) && !c.obtained.After(now) && c.Expires.After(now) && !s.refused(c, a)
+}
+
+// refused reports whether a token is the one that the server did not accept.
+func (s *Source) refused(c entry, a Ask) bool {
+	return !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused)
 }
 
 // orElse serves a token that has not expired yet when a new one cannot be had for
 // any other reason than that somebody says no, or that going on is not safe.
 func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
-	if ok && !a.Fresh && !c.AccessToken.Equal(a.Refused) && (temporary(err) || unusable(err)) && c.Expires.After(s.now()) {
+	if ok && !a.Fresh && !s.refused(c, a) && (temporary(err) || unusable(err)) && c.Expires.After(s.now()) {
 		c.Warnings = append(c.Warnings, "using a token that expires at "+c.Expires.Local().Format(time.TimeOnly)+", because a new one cannot be had: "+err.Error())
 		return c.Token, nil
 	}
@@ -225,10 +232,7 @@ func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
 // good reports whether a token lasts long enough: it is not time to renew it, and
 // it is good for what was asked for.
 func (s *Source) good(c entry, a Ask) bool {
-	if !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused) {
-		return false
-	}
-	return s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
+	return !s.refused(c, a) && s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
 }
 
 // webPage is how package endpoint calls one.
