@@ -60,7 +60,7 @@ func (r *running) start(ts *testscript.TestScript, flags []string) error {
 	}
 	*r = running{cmd: exec.Command(path, append([]string{"proxy", "--json"}, flags...)...), stderr: &strings.Builder{}}
 	r.cmd.Dir, r.cmd.Stderr = ts.MkAbs("."), r.stderr
-	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "CLOCK", "SystemRoot"} {
+	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "CLOCK", "SystemRoot", "BROWSER", "PERSON", "PASSWORD"} {
 		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	out, err := r.cmd.StdoutPipe()

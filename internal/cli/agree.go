@@ -61,6 +61,7 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 	if err != nil {
 		return err
 	}
+	a.closed(ctx)
 	if a.json {
 		return writeJSON(a.env.Stdout, struct {
 			Version int          `json:"version"`
@@ -84,7 +85,6 @@ func (a *app) consent(ctx context.Context, s *token.Source, scopes []string, noB
 	for _, w := range t.Warnings {
 		a.warn(w)
 	}
-	a.closed(ctx)
 	return t, nil
 }
 
@@ -96,6 +96,9 @@ func (a *app) askPerson(ctx context.Context, s *token.Source, failure error) (as
 	switch {
 	case errors.As(failure, &needed):
 		_, err := a.consent(ctx, s, needed.Scopes, false)
+		if err == nil {
+			a.agreed(ctx, s.Server.URL)
+		}
 		return true, err
 	case errors.As(failure, &out) && s.Provider != nil:
 		if _, err := s.Provider.SignIn(ctx, a.opener(false, "sign in at "+host(s.Provider.IdP.Issuer))); err != nil {

@@ -48,3 +48,22 @@ func (a *app) closed(ctx context.Context) {
 		a.warn(err.Error())
 	}
 }
+
+// agreed forgets the window in which a person agreed to a server, the first time in
+// windowsWithin. An authorization server can send people back at once, without asking
+// them anything, and end the consent right after: that it came to a good end says
+// nothing about who wanted the window (attack S27).
+func (a *app) agreed(ctx context.Context, serverURL string) {
+	key := "agreed in a window: " + serverURL
+	if _, again := a.state.Cache(key, windowsWithin); again {
+		return
+	}
+	a.state.SetCache(key, nil)
+	err := a.state.Update(ctx, func(f *state.File) error {
+		f.Windows = f.Windows[:max(0, len(f.Windows)-1)]
+		return nil
+	})
+	if err != nil {
+		a.warn(err.Error())
+	}
+}
