@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 )
 
 // listening is a subscriptions/listen of a client of the stateless era: a request
@@ -34,6 +35,13 @@ func (b *bridge) listenBack(ctx context.Context, t *backward, m *message) {
 	w.Resources = w.Resources && t.can.Resources.Changes
 	if !t.can.Resources.Subscribe {
 		w.URIs = nil
+	}
+	if s := b.current(); s != nil { // what is said before that is lost
+		select {
+		case <-s.opened:
+		case <-time.After(firstWait): // some servers say nothing until they have something to say
+		case <-ctx.Done():
+		}
 	}
 	agreed, _ := json.Marshal(w) // cannot fail
 	meta := `"_meta":{"` + metaSubscription + `":` + l.id + `}`

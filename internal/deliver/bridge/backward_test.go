@@ -118,6 +118,7 @@ func TestBackwardBytes(t *testing.T) {
 		case strings.Contains(body, `"method":"x"`):
 			event(w, "data: {\"jsonrpc\":\"2.0\",\"id\":\"s1\",\"method\":\"sampling/createMessage\"}\n\n")
 			event(w, "data: {\"jsonrpc\":\"2.0\",\"id\":\"s2\",\"method\":\"ping\"}\n\n")
+			event(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":\"s1\"}}\n\n")
 			event(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")
 			event(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{}}\n\n")
 			event(w, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")

@@ -30,6 +30,8 @@ type session struct {
 
 	initialize []byte // as it was sent, for the day the server forgets us
 	listening  sync.Once
+	opened     chan struct{} // closed once the GET stream is open, or there is none
+	opening    sync.Once
 	end        context.CancelFunc
 	ctx        context.Context // of its GET stream
 }
@@ -41,7 +43,7 @@ const versionHeader = "2025-06-18"
 // it, if any.
 func (b *bridge) started(m *message, resp *http.Response, answer []byte, result span) (old *session) {
 	version, _ := member(answer, result, "protocolVersion")
-	s := &session{id: resp.Header.Get(headerSession), initialize: m.raw}
+	s := &session{id: resp.Header.Get(headerSession), initialize: m.raw, opened: make(chan struct{})}
 	if v := word(answer, version); v >= versionHeader {
 		s.version = v
 	}
@@ -165,6 +167,9 @@ var errNoStream = errors.New("the server has no stream to take up")
 // get reads one stream by GET to its end.
 func (b *bridge) get(ctx context.Context, s *session, m *message, at cursor) (cursor, error) {
 	resp, err := b.send(ctx, request{method: http.MethodGet, session: s, last: at.id, operation: "GET"})
+	if m == nil {
+		s.opening.Do(func() { close(s.opened) })
+	}
 	if err != nil {
 		return cursor{}, err
 	}
