@@ -45,13 +45,11 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 		return l.token(), nil
 	}
 	client, how, err := k.clientForAsking(ctx, t)
+	if err == nil {
+		err = t.mixedUp(how)
+	}
 	if err != nil {
 		return endpoint.Token{}, err
-	}
-	if how == CIMD {
-		if err := t.mixedUp(); err != nil {
-			return endpoint.Token{}, err
-		}
 	}
 	scopes := k.scopes(t, client)
 	to := t.redirectOf(how)
@@ -95,6 +93,9 @@ func (k *Keeper) clientForAsking(ctx context.Context, t Target) (clientauth.Clie
 	r := k.record(t.url()).Registration
 	moved := err == nil && how == Registered && (r == nil || r.RedirectPath != t.redirectOf(how).path)
 	if errors.As(err, &none) || moved {
+		if err := t.mixedUp(Registered); err != nil { // rather than register for nothing
+			return client, how, err
+		}
 		client, err = k.register(ctx, t)
 	}
 	return client, how, err
@@ -102,12 +103,18 @@ func (k *Keeper) clientForAsking(ctx context.Context, t Target) (clientauth.Clie
 
 // mixedUp refuses an authorization server that sends people elsewhere to agree and
 // does not promise to name itself in the answer. It could have them agree at
-// another one, where the same metadata document is our client ID as well, and be
-// given the code (attack S4). Other clients are known to one server only.
-func (t Target) mixedUp() error {
+// another one, where our client ID is good as well, and be given the code (attack
+// S4). The same metadata document is our client ID everywhere; and who is asked to
+// register us can do that at another server, and hand its client ID to us. There
+// another host of the same site will do, which many have. Which server a client
+// belongs to that was registered beforehand is the person's word.
+func (t Target) mixedUp(how string) error {
 	issuer, err1 := url.Parse(t.AS.Issuer)
 	asks, err2 := url.Parse(t.AS.AuthorizationEndpoint)
-	if t.AS.IssParameterSupported || err1 == nil && err2 == nil && strings.EqualFold(issuer.Host, asks.Host) {
+	switch {
+	case t.AS.IssParameterSupported, how == Configured,
+		how == Registered && !t.AS.AuthorizationEndpointForeign,
+		err1 == nil && err2 == nil && strings.EqualFold(issuer.Host, asks.Host):
 		return nil
 	}
 	return &Unfit{AS: t.AS.Issuer, Security: true, Why: "has people asked on another host, and does not promise to name itself in the answer (RFC 9207)"}

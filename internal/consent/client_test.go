@@ -102,7 +102,7 @@ func TestMixedUp(t *testing.T) {
 		l := Target{}
 		l.AS.Issuer, l.AS.AuthorizationEndpoint, l.AS.IssParameterSupported = row.issuer, row.asks, row.named
 		var unfit *Unfit
-		if err := l.mixedUp(); (err == nil) != row.safe || err != nil && (!errors.As(err, &unfit) || !unfit.Security) {
+		if err := l.mixedUp(CIMD); (err == nil) != row.safe || err != nil && (!errors.As(err, &unfit) || !unfit.Security) {
 			t.Errorf("%+v: got %v", row, err)
 		}
 	}

@@ -45,6 +45,10 @@ type ServerMetadata struct {
 	// issuer's site, which is worth a warning (attack S1). Sites are compared by
 	// a rule of thumb: the last two labels, three below endings like co.uk.
 	TokenEndpointForeign bool
+	// AuthorizationEndpointForeign: people are asked neither on the issuer's site
+	// nor on the token endpoint's, so that the code could be another server's
+	// (attack S4). The rule is the same, but on this computer each port is a site.
+	AuthorizationEndpointForeign bool
 	// Unusable names the optional endpoints that were published but are not
 	// https URLs without userinfo and fragment. Their fields are empty.
 	Unusable []string
@@ -152,6 +156,9 @@ func parseServer(issuer, from string, body []byte) (ServerMetadata, error) {
 		return ServerMetadata{}, d.malformed(`"token_endpoint" is %v`, err)
 	}
 	m.TokenEndpointForeign = !sameSite(at, endpoint)
+	if asks, err := url.Parse(m.AuthorizationEndpoint); err == nil && m.AuthorizationEndpoint != "" {
+		m.AuthorizationEndpointForeign = !sameParty(at, asks) && !sameParty(endpoint, asks)
+	}
 	m.CodeChallengeMethodsStated = m.CodeChallengeMethods != nil
 	m.TokenEndpointAuthMethodsStated = m.TokenEndpointAuthMethods != nil
 	if !m.TokenEndpointAuthMethodsStated {

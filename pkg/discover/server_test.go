@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -88,6 +89,29 @@ func TestUnusableEndpoints(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"authorization_endpoint", "jwks_uri"}, m.Unusable); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAuthorizationEndpointForeign(t *testing.T) {
+	for _, test := range []struct {
+		issuer, token, asks string
+		foreign             bool
+	}{
+		{"https://as.example", "https://as.example/token", "https://as.example/authorize", false},
+		{"https://cf.mcp.acme.example", "https://cf.mcp.acme.example/token", "https://mcp.acme.example/authorize", false},
+		{"https://issuer.example", "https://api.acme.example/token", "https://www.acme.example/authorize", false},
+		{"https://issuer.example", "https://issuer.example/token", "https://www.acme.example/authorize", true},
+		{"http://127.0.0.1:1", "http://127.0.0.1:1/token", "http://127.0.0.1:1/authorize", false},
+		{"http://127.0.0.1:1", "http://127.0.0.1:1/token", "http://127.0.0.1:2/authorize", true},
+		{"http://127.0.0.1:1", "http://127.0.0.1:1/token", "http://localhost:1/authorize", false},
+		{"https://as.example", "https://as.example/token", "", false},
+		{"https://as.example", "https://as.example/token", "http://other.example/authorize", false}, // unusable
+	} {
+		body := fmt.Sprintf(`{"issuer":%q,"token_endpoint":%q,"authorization_endpoint":%q}`, test.issuer, test.token, test.asks)
+		m, err := parseServer(test.issuer, test.issuer+"/x", []byte(body))
+		if err != nil || m.AuthorizationEndpointForeign != test.foreign {
+			t.Errorf("%+v: foreign %v, %v", test, m.AuthorizationEndpointForeign, err)
+		}
 	}
 }
 
