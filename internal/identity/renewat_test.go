@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/pace"
 	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -61,5 +63,22 @@ func TestRenewedAtItsTime(t *testing.T) {
 	}
 	if n := l.IdP.Count(idjagtest.Refresh); n != 1 {
 		t.Errorf("%d renewals", n)
+	}
+}
+
+// A sign-in shows all processes that the identity provider is in order again.
+func TestSignInEndsAPause(t *testing.T) {
+	l := newLaptop(t)
+	idp := l.p.Pace("wiki")
+	for range 3 {
+		_ = idp.Ask(pace.Insist(t.Context()), func() error { return &endpoint.Error{Status: 503} })
+		l.Advance(10 * time.Millisecond)
+	}
+	if idp.Held(t.Context()) == nil {
+		t.Fatal("nothing is held")
+	}
+	l.signIn(t)
+	if err := idp.Held(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -180,6 +180,41 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// Whoever has come meanwhile waits for what is fetched.
+func TestTurnsWait(t *testing.T) {
+	const url = "https://idp.example/doc"
+	dir, cache := state.Open(t.TempDir()), &pages{}
+	fetching := &turns{Cache: cache, ctx: t.Context(), state: dir}
+	if _, ok := fetching.Get(url); ok {
+		t.Fatal("found")
+	}
+	looked := make(chan struct{})
+	once := sync.OnceFunc(func() { close(looked) })
+	found := make(chan bool)
+	go func() {
+		_, ok := (&turns{Cache: seen{cache, once}, ctx: t.Context(), state: dir}).Get(url)
+		found <- ok
+	}()
+	<-looked // in vain
+	fetching.Put(url, []byte("{}"), time.Hour)
+	fetching.end()
+	if !<-found {
+		t.Error("the document would have been fetched twice")
+	}
+}
+
+// seen tells of each look into the cache.
+type seen struct {
+	*pages
+	looked func()
+}
+
+func (s seen) Get(url string) ([]byte, bool) {
+	body, ok := s.pages.Get(url)
+	s.looked()
+	return body, ok
+}
+
 // A holder that hangs is not waited for beyond the caller's own time.
 func TestTurnsObeyTheCaller(t *testing.T) {
 	dir := state.Open(t.TempDir())
