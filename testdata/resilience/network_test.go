@@ -225,24 +225,6 @@ func TestFaultsTokenContents(t *testing.T) {
 	}
 }
 
-// A clock that goes wrong takes no token away that is good by it. What is asked for
-// then is bounded; that a new token cannot be had is said with a word on the clock.
-func TestFaultsClock(t *testing.T) {
-	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute, -24 * time.Hour, 24 * time.Hour} {
-		l := newLaptop(t, 1)
-		l.signIn(false)
-		good := l.token("s0") + "\n"
-		if d := l.inside(skew, "token", "s0"); skew < 15*time.Minute && d.out != good {
-			t.Errorf("clock %v wrong: %v", skew, d)
-		}
-		d := l.inside(skew, "token", "s0", "--fresh")
-		if d.exit != 0 && !strings.Contains(d.err, "clock") && !strings.Contains(d.err, "mcpauth login") {
-			t.Errorf("clock %v wrong: %v", skew, d)
-		}
-		t.Logf("clock %v wrong: a new token ends with %.120s", skew, d.String())
-	}
-}
-
 // A certificate that is not to be trusted stops everything before a secret is sent.
 func TestFaultsCertificates(t *testing.T) {
 	ca, err := idjagtest.NewCA()
