@@ -180,6 +180,11 @@ func (a *app) show(v statusView) error {
 		if err := a.table(w, v.Servers); err != nil {
 			return err
 		}
+		for _, s := range v.Servers {
+			if s.ModeWhy != "configured" && s.ModeWhy != "default" && s.ModeWhy != "" {
+				fmt.Fprintf(w, "\n%s has the mode %s: %s\n", s.Name, s.Mode, s.ModeWhy)
+			}
+		}
 	}
 	if v.Settings != nil {
 		fmt.Fprintln(w)
