@@ -149,7 +149,7 @@ func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 	err = replace(f.Name(), path)
 	if fi, bad := os.Lstat(path); err != nil && bad == nil && fi.IsDir() {
 		// A folder where a file belongs would stand in the way for ever.
-		if err = os.Rename(path, fmt.Sprintf("%s.bad.%d", path, d.now().UnixNano())); err == nil {
+		if err = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano())); err == nil {
 			err = replace(f.Name(), path)
 		}
 	}
@@ -197,8 +197,14 @@ func (d *Dir) join(name string) (string, error) {
 }
 
 // makeFolder makes path and what is missing above it, and narrows our own
-// folder to 0700 when somebody widened it.
+// folder to 0700 when somebody widened it. A file where a subfolder belongs, which
+// would stand in the way for ever, is moved aside.
 func (d *Dir) makeFolder(path string) error {
+	if fi, err := os.Stat(path); path != d.path && (err != nil || !fi.IsDir()) {
+		if fi, err := os.Lstat(path); err == nil && !fi.IsDir() {
+			_ = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano()))
+		}
+	}
 	if err := mkdir(path); err != nil {
 		return err
 	}

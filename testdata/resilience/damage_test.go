@@ -206,7 +206,7 @@ func TestFaultsEveryFile(t *testing.T) {
 			}
 			n++
 			if f.name == "data-key" { // what it opened was dropped
-				e.copyTree(folder, good)
+				e.copyTree(filepath.Join(folder, "sealed"), filepath.Join(good, "sealed"))
 			}
 		}
 		t.Logf("%-70.70s %d damages", f.name, each)

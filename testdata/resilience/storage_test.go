@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 )
 
 // shell runs a script with the program as $M and the state folder as $S.
@@ -48,6 +51,89 @@ func TestFaultsDisk(t *testing.T) {
 		back()
 		if d := l.try("token", "s0"); !l.issued(d) || d.err != "" {
 			t.Errorf("%s, when it is over: %v", name, d)
+		}
+	}
+}
+
+// Nor does it cost a consent: what is renewed with is used only where the next one
+// can be kept, and else a good token is served, or it is said why there is none.
+func TestFaultsDiskAndConsent(t *testing.T) {
+	wrapper := mounts(t)
+	l, tracker := tracking(t)
+	back := l.keep("stale")
+	for name, script := range map[string]string{
+		"read-only": `mount --bind $H $H; mount -o remount,ro,bind $H; exec $M token tracker`,
+		"full":      `cp -a $S $H/copy; mount -t tmpfs -o mode=700,size=128k tmpfs $S; cp -a $H/copy/. $S/; rm -r $H/copy; cat /dev/zero >$S/fill 2>/dev/null || true; $M token tracker; e=$?; rm $S/fill; rm -rf $H/after; cp -a $S $H/after; exit $e`,
+	} {
+		back()
+		l.forget()
+		d := l.shell(wrapper, script)
+		spent := tracker.AS.Granted(idjagtest.Refresh)
+		switch {
+		case tracker.issued(d) && strings.Contains(d.err, "warning:"): // printed, and said to be lost
+		case d.exit == 2 && d.out == "" && spent == 0 && strings.Contains(d.err, "hint: "):
+		default:
+			t.Errorf("%s, %d renewals: %v", name, spent, d)
+		}
+		if spent == 0 { // nothing was used up
+			if d := l.try("token", "tracker"); !tracker.issued(d) {
+				t.Errorf("%s, when it is over: %v", name, d)
+			}
+		}
+		l.must("login", "tracker", "--timeout", "30s")
+		if d := l.try("token", "tracker"); !tracker.issued(d) || d.err != "" {
+			t.Errorf("%s, after a new consent: %v", name, d)
+		}
+		tracker.AS.TokenLifetime = time.Millisecond
+		l.must("login", "tracker", "--timeout", "30s")
+		tracker.AS.TokenLifetime = 0
+		back = l.keep("stale")
+	}
+}
+
+// Without a tmpfs: a limit on the size of files, and folders that cannot be written
+// or are not there.
+func TestFaultsLimits(t *testing.T) {
+	l := newLaptop(t, 1)
+	l.signIn(false)
+	back := l.keep("signed-in")
+	for name, script := range map[string]string{
+		"no file may grow":   `ulimit -f 0; trap '' XFSZ; exec $M token s0`,
+		"files of 512 bytes": `ulimit -f 1; trap '' XFSZ; exec $M token s0`,
+		"few open files":     `ulimit -n 12; exec $M token s0`,
+	} {
+		back()
+		if d := l.shell(nil, script); !l.issued(d) && (d.out != "" || !strings.Contains(d.err, "too many open files")) {
+			t.Errorf("%s: %v", name, d)
+		}
+		back()
+		if d := l.try("token", "s0"); !l.issued(d) || d.err != "" {
+			t.Errorf("%s, when it is over: %v", name, d)
+		}
+	}
+	for name, script := range map[string]string{
+		"the state folder is a file": `rm -r $S; touch $S; exec $M token s0`,
+		"its parent is a file":       `rm -r $H/.local; touch $H/.local; exec $M token s0`,
+		"sealed is a file":           `rm -rf $S/sealed; touch $S/sealed; exec $M token s0`,
+		"locks is a file":            `rm -rf $S/locks; touch $S/locks; exec $M token s0`,
+		"metadata is a file":         `rm -rf $S/metadata; touch $S/metadata; exec $M token s0`,
+		"store is a file":            `rm -rf $S/store; touch $S/store; exec $M token s0`,
+		"all is wide open":           `chmod -R 777 $S; exec $M token s0`,
+		"the folder is a link":       `mv $S $S.real; ln -s $S.real $S; exec $M token s0`,
+	} {
+		back()
+		d := l.shell(nil, script)
+		if !l.issued(d) && (d.exit != 2 && d.exit != 3 || d.out != "" || !strings.Contains(d.err, "hint: ")) {
+			t.Errorf("%s: %v", name, d)
+		}
+		if d := l.shell(nil, `$M login --timeout 30s; exec $M token s0`); !strings.Contains(name, "is a file") && !l.issued(d) {
+			t.Errorf("%s, after a sign-in: %v", name, d)
+		}
+		if d := l.try("token", "s0"); !strings.HasSuffix(name, "parent is a file") && !strings.HasPrefix(name, "the state folder") && (!l.issued(d) || d.err != "") {
+			t.Errorf("%s, in the end: %v", name, d)
+		}
+		if err := os.RemoveAll(filepath.Join(l.home, ".local")); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
