@@ -135,7 +135,8 @@ func (s *Source) lookup(ctx context.Context, k key) (entry, bool) {
 		return entry{}, false
 	}
 	c, err := unseal(plain)
-	if err != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) {
+	if err != nil || c.Key != k || c.AccessToken == "" || lacks(c.Scopes, s.Server.OAuth.RequireScopes) ||
+		c.Type != "DPoP" && s.Server.OAuth.DPoPOrDefault() == "required" { // it was not, when this came
 		return entry{}, false
 	}
 	return entry{name: name, obtained: c.Obtained, Token: Token{

@@ -73,18 +73,18 @@ func (s *Source) find(ctx context.Context, fresh, challenge bool) (Place, error)
 	o := s.Server.OAuth
 	if o.LegacyDiscovery {
 		as, err := s.metadata(ctx, "")
-		return Place{Resource: s.Server.URL, AS: as.Issuer}, err
+		return Place{Resource: s.Server.URL, AS: as.Issuer, DPoPRequired: s.record().DPoP}, err
 	}
 	res, heard, err := s.resource(ctx, fresh, challenge)
 	var none *discover.NotFound
 	switch {
 	case errors.As(err, &none) && o.Issuer != "":
 		// A server without metadata, whose authorization server the person knows.
-		return Place{Resource: s.Server.URL, AS: o.Issuer}, nil
+		return Place{Resource: s.Server.URL, AS: o.Issuer, DPoPRequired: s.record().DPoP}, nil
 	case err != nil:
 		return Place{}, stage.At(stage.ResourceMetadata, s.parties(), err)
 	}
-	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: wanted(res), Remembered: !heard}
+	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: s.wanted(res), Remembered: !heard}
 	p.DPoPRequired = res.DPoPRequired || res.DPoPChallenge || s.record().DPoP
 	if o.Resource != "" {
 		p.Resource, p.Match = o.Resource, ""
@@ -136,14 +136,18 @@ func (s *Source) choose(ctx context.Context, issuers []string) (string, error) {
 }
 
 // wanted are the scopes to ask for when nobody says which: those of the server's
-// challenge, else all that it lists (MCP 2026-07-28, Scope Selection Strategy).
-// offline_access is nothing that an ID-JAG could give.
-func wanted(r discover.Resource) []string {
+// challenge, else all that it lists (MCP 2026-07-28, Scope Selection Strategy), of
+// which a cap can be configured (attack S27). offline_access is nothing that an
+// ID-JAG could give.
+func (s *Source) wanted(r discover.Resource) []string {
 	list := r.ChallengeScopes
 	if list == nil {
 		list = r.ScopesSupported
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "offline_access" })
+	most := s.Server.OAuth.MaxScopes
+	return slices.DeleteFunc(slices.Clone(list), func(scope string) bool {
+		return scope == "offline_access" || most != nil && !slices.Contains(most, scope)
+	})
 }
 
 // pin remembers the authorization server on first use (attack S3). A pin is never moved here: see Trust. Whoever comes second with
@@ -183,8 +187,12 @@ func (s *Source) Trust(ctx context.Context, p Place) error {
 		return err
 	}
 	return s.State.Update(ctx, func(f *state.File) error {
+		r := f.Servers[s.Server.URL] // another name may stand for the same URL
 		f.Servers[s.Server.URL] = state.Server{
 			URL: s.Server.URL, Resource: p.Resource, ResourceMatch: p.Match, Issuer: p.AS, Pinned: s.now(), Client: s.Server.OAuth.ASClientID,
+			// Who decides is another question (attack S28), and what the record names is
+			// stored, and would be found by nobody else.
+			Managed: r.Managed, Consent: r.Consent, Registration: r.Registration,
 		}
 		return nil
 	})
@@ -207,7 +215,7 @@ func (s *Source) Look(ctx context.Context) (Place, error) {
 	if err != nil {
 		return Place{}, stage.At(stage.ResourceMetadata, s.parties(), err)
 	}
-	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: wanted(res)}
+	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: s.wanted(res)}
 	p.AS, err = s.choose(ctx, res.AuthorizationServers)
 	return p, err
 }

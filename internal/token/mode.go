@@ -82,6 +82,15 @@ func (s *Source) decide(ctx context.Context, record state.File) (mode, why strin
 	return "", "", &NotManaged{s.Server.Name, p.AS}
 }
 
+// decidedAgainst reports whether the company has said no to a server with mode auto:
+// its word counts from then on, although no token came of it, and the authorization
+// server cannot have the person asked instead by what it says of itself later on
+// (protocol section 4.10).
+func (s *Source) decidedAgainst(mode string, f state.Failure) bool {
+	return s.Server.OAuth.ModeOrDefault() == config.ModeAuto && mode == config.ModeEMA &&
+		f.Stage == string(stage.Exchange) && (f.Code == "access_denied" || f.Code == "invalid_target")
+}
+
 // Metadata is that of an authorization server, for a server that is being added.
 func (s *Source) Metadata(ctx context.Context, issuer string) (discover.ServerMetadata, error) {
 	return s.metadata(ctx, issuer)

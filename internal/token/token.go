@@ -146,16 +146,18 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	if err != nil {
 		var held *pace.Held
 		if !errors.As(err, &held) { // which knows no more than the failure before it
-			s.recordFailure(ctx, key, err)
+			s.recordFailure(ctx, key, chain.Mode, err)
 		}
 		return s.orElse(cached, ok, a, err)
 	}
 	// Not after a sign-out, which has to find everything there is, nor under the
 	// name of a person who was signed in before.
+	before := record
 	record, _ = s.State.Read()
 	now, err := s.holder(chain.Mode, record)
-	if key.Mode == "" { // it was not decided when this began
-		h, key = now, s.key(record, now, chain.Mode, a)
+	if key.Mode != chain.Mode { // not decided, or otherwise, when this began
+		h, _ = s.holder(chain.Mode, before)
+		key = s.key(record, now, chain.Mode, a)
 	}
 	if err == nil && now.equal(h) {
 		s.store(ctx, key.at(chain), chain)
@@ -313,7 +315,7 @@ func (s *Source) parties() stage.Parties {
 
 // recordFailure keeps the last failure for status. Callers of helpers often
 // throw stderr away.
-func (s *Source) recordFailure(ctx context.Context, asked key, err error) {
+func (s *Source) recordFailure(ctx context.Context, asked key, mode string, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
@@ -334,7 +336,11 @@ func (s *Source) recordFailure(ctx context.Context, asked key, err error) {
 	case errors.As(err, &untrusted):
 		failure.Code, failure.Check = untrusted.Rule, wire.Clean(untrusted.What)
 	}
-	if err := s.update(ctx, func(r *state.Server) { r.LastError, r.LastAsked = failure, asked.name() }); err != nil {
+	err = s.update(ctx, func(r *state.Server) {
+		r.LastError, r.LastAsked = failure, asked.name()
+		r.Managed = r.Managed || s.decidedAgainst(mode, *failure)
+	})
+	if err != nil {
 		s.warn("%v", err)
 	}
 }
