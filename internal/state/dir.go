@@ -104,6 +104,9 @@ func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string
 // crash, finds the old content or the new one. Mode 0600 under any umask.
 func (d *Dir) WriteFile(name string, data []byte) error { return d.replaceFile(name, data, true) }
 
+// WriteSpare is WriteFile for what can be had again: it may be lost in a power cut.
+func (d *Dir) WriteSpare(name string, data []byte) error { return d.replaceFile(name, data, false) }
+
 // replaceFile is WriteFile for what need not survive a power cut, unless durable:
 // each of its two waits for the disk can cost more than a request.
 func (d *Dir) replaceFile(name string, data []byte, durable bool) error {

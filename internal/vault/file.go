@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -36,9 +37,11 @@ const (
 // File returns a vault of age files in the state folder, for machines without
 // a keychain. Exactly one of keyFile (an age X25519 identity, see NewKeyFile)
 // and passphraseFile is given. There is no copy of the data key in the kernel,
-// since machines without a keychain run containers, which share it.
+// since machines without a keychain run containers, which share it; with a key file
+// there is one in a file, which the key file opens.
 func File(d *state.Dir, keyFile, passphraseFile string) (*Vault, error) {
 	s := &fileStore{dir: d}
+	v := &Vault{dir: d, store: s}
 	switch {
 	case keyFile != "" && passphraseFile == "":
 		s.source = "key file " + keyFile
@@ -46,8 +49,9 @@ func File(d *state.Dir, keyFile, passphraseFile string) (*Vault, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.identities, s.recipient, err = parseKey(b); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrRefused, s.source, err)
+		s.keys = sync.OnceValues(func() (ageKeys, error) { return parseKey(b) })
+		if v.quick = keyFileCopy(d, b); !v.copyOfKey().IsZero() {
+			return v, nil // this very key file was good before
 		}
 	case keyFile == "" && passphraseFile != "":
 		s.source = "passphrase file " + passphraseFile
@@ -55,13 +59,14 @@ func File(d *state.Dir, keyFile, passphraseFile string) (*Vault, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.identities, s.recipient, err = parsePassphrase(b); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrRefused, s.source, err)
-		}
+		s.keys = sync.OnceValues(func() (ageKeys, error) { return parsePassphrase(b) })
 	default:
 		return nil, errors.New("open the file store: want a key file or a passphrase file, and not both")
 	}
-	return &Vault{dir: d, store: s}, nil
+	if _, err := s.keys(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrRefused, s.source, err)
+	}
+	return v, nil
 }
 
 // NewKeyFile makes an age identity file with mode 0600. It never overwrites: an
@@ -102,42 +107,46 @@ func readKey(path string) ([]byte, error) {
 
 // parseKey takes the file that NewKeyFile or age-keygen wrote. With several
 // identities, the first one seals and every one opens.
-func parseKey(b []byte) ([]age.Identity, age.Recipient, error) {
+func parseKey(b []byte) (ageKeys, error) {
 	ids, err := age.ParseIdentities(bytes.NewReader(b))
 	if err != nil {
 		// The parser's error may quote the line, which is the key.
-		return nil, nil, errors.New("it holds no age identity")
+		return ageKeys{}, errors.New("it holds no age identity")
 	}
 	x, ok := ids[0].(*age.X25519Identity)
 	if !ok {
-		return nil, nil, errors.New("its first age identity is not of the kind AGE-SECRET-KEY-1")
+		return ageKeys{}, errors.New("its first age identity is not of the kind AGE-SECRET-KEY-1")
 	}
-	return ids, x.Recipient(), nil
+	return ageKeys{ids, x.Recipient()}, nil
 }
 
-func parsePassphrase(b []byte) ([]age.Identity, age.Recipient, error) {
+func parsePassphrase(b []byte) (ageKeys, error) {
 	pass := strings.TrimRight(string(b), "\r\n")
 	if pass == "" {
-		return nil, nil, errors.New("it is empty")
+		return ageKeys{}, errors.New("it is empty")
 	}
 	id, err := age.NewScryptIdentity(pass)
 	if err != nil {
-		return nil, nil, err
+		return ageKeys{}, err
 	}
 	id.SetMaxWorkFactor(maxWorkFactor)
 	to, err := age.NewScryptRecipient(pass)
 	if err != nil {
-		return nil, nil, err
+		return ageKeys{}, err
 	}
 	to.SetWorkFactor(workFactor)
-	return []age.Identity{id}, to, nil
+	return ageKeys{[]age.Identity{id}, to}, nil
 }
 
 // fileStore keeps one age file per item.
 type fileStore struct {
-	dir        *state.Dir
-	source     string // for messages: where the key is
-	identities []age.Identity
+	dir    *state.Dir
+	source string                  // for messages: where the key is
+	keys   func() (ageKeys, error) // reading them takes as long as the rest of a token from the cache
+}
+
+type ageKeys struct {
+	identities []age.Identity // each of which opens
 	recipient  age.Recipient
 }
 
@@ -162,7 +171,11 @@ func (s *fileStore) get(ctx context.Context, name string) (string, error) {
 	if !ok {
 		return "", s.aside(name, b, "it is not as mcpauth left it")
 	}
-	r, err := age.Decrypt(bytes.NewReader(sealed), s.identities...)
+	keys, err := s.keys()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %w", ErrRefused, s.source, err)
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), keys.identities...)
 	if no := new(age.NoIdentityMatchError); errors.As(err, &no) {
 		return "", fmt.Errorf("%w: %s does not open with the %s", ErrRefused, file, s.source)
 	}
@@ -227,8 +240,12 @@ func (s *fileStore) set(ctx context.Context, name, value string) error {
 	if err := ctx.Err(); err != nil {
 		return ended(err)
 	}
+	keys, err := s.keys()
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrRefused, s.source, err)
+	}
 	var b bytes.Buffer
-	w, err := age.Encrypt(&b, s.recipient)
+	w, err := age.Encrypt(&b, keys.recipient)
 	if err != nil {
 		return err
 	}

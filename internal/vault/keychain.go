@@ -27,7 +27,7 @@ func Keychain(d *state.Dir, o KeychainOptions) *Vault {
 		dir:     d,
 		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders()},
 		maxItem: cmp.Or(o.MaxItem, platformMax(runtime.GOOS)),
-		kernel:  kernelCopy(d.Path()),
+		quick:   kernelCopy(d.Path()),
 	}
 }
 

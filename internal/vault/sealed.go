@@ -182,8 +182,8 @@ func (v *Vault) discardSame(name string, b []byte) {
 func (v *Vault) copyOfKey() secret.Text {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.key.IsZero() && v.kernel != nil {
-		v.key = v.kernel.get()
+	if v.key.IsZero() && v.quick != nil {
+		v.key = v.quick.get()
 	}
 	return v.key
 }
@@ -192,8 +192,8 @@ func (v *Vault) keepCopies(key secret.Text) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.key = key
-	if v.kernel != nil {
-		v.kernel.put(key)
+	if v.quick != nil {
+		v.quick.put(key)
 	}
 }
 
@@ -201,8 +201,8 @@ func (v *Vault) dropCopies() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.key = secret.Text{}
-	if v.kernel != nil {
-		v.kernel.drop()
+	if v.quick != nil {
+		v.quick.drop()
 	}
 }
 

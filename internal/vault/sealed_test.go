@@ -92,6 +92,9 @@ func TestLostKeyIsToldOnce(t *testing.T) {
 	if err := os.WriteFile(file, []byte("no item"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := d.Remove(copyFile); err != nil {
+		t.Fatal(err)
+	}
 	for process := range 3 {
 		v := mustFile(t, d, key, "")
 		var warned warnings
@@ -162,9 +165,9 @@ func TestDamageIsRemovedOnlyWhileItIsThere(t *testing.T) {
 
 func TestHotPathAsksNoStore(t *testing.T) {
 	v, m, _ := newMemoryVault(t)
-	v.kernel = &keeper{}
+	v.quick = &keeper{}
 	mustSeal(t, v, "n", "x")
-	next := &Vault{dir: v.dir, store: m, kernel: v.kernel} // the next process
+	next := &Vault{dir: v.dir, store: m, quick: v.quick} // the next process
 	before := m.calls
 	wantSealed(t, next, "n", "x")
 	wantMiss(t, next, "other")
@@ -178,7 +181,7 @@ func TestStaleCopy(t *testing.T) {
 	mustSeal(t, v, "n", "x")
 	stale := secret.New(strings.Repeat("s", keySize))
 	k := &keeper{key: stale}
-	next := &Vault{Warn: warned.add, dir: v.dir, store: m, kernel: k}
+	next := &Vault{Warn: warned.add, dir: v.dir, store: m, quick: k}
 	before := m.calls
 	wantSealed(t, next, "n", "x")
 	if m.calls != before+1 {
@@ -196,7 +199,7 @@ func TestStaleCopy(t *testing.T) {
 	// file is at fault: keep both, and say what the store said.
 	k.put(stale)
 	m.fail = ErrLocked
-	locked := &Vault{Warn: warned.add, dir: v.dir, store: m, kernel: k}
+	locked := &Vault{Warn: warned.add, dir: v.dir, store: m, quick: k}
 	if _, err := locked.Open(context.Background(), "n"); !errors.Is(err, ErrLocked) {
 		t.Errorf("Open = %v, want ErrLocked", err)
 	}
@@ -220,7 +223,7 @@ func TestLostDataKey(t *testing.T) {
 			mustSeal(t, v, "n", "x")
 			lose(m)
 			k := &keeper{}
-			next := &Vault{dir: v.dir, store: m, kernel: k}
+			next := &Vault{dir: v.dir, store: m, quick: k}
 			wantMiss(t, next, "n")
 			mustSeal(t, next, "n", "y")
 			wantSealed(t, &Vault{dir: v.dir, store: m}, "n", "y")
@@ -258,7 +261,7 @@ func TestStoreErrorsStayApart(t *testing.T) {
 
 func TestForgetDoesWhatItCan(t *testing.T) {
 	v, m, _ := newMemoryVault(t)
-	v.kernel = &keeper{}
+	v.quick = &keeper{}
 	mustSeal(t, v, "n", "x")
 	m.fail = ErrUnavailable
 	if err := v.Forget(context.Background()); !errors.Is(err, ErrUnavailable) {
@@ -267,7 +270,7 @@ func TestForgetDoesWhatItCan(t *testing.T) {
 	if _, err := os.Lstat(v.file("n")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the sealed file is still there")
 	}
-	if !v.kernel.get().IsZero() {
+	if !v.quick.get().IsZero() {
 		t.Error("the copy is still there")
 	}
 }
@@ -416,7 +419,7 @@ func TestProcessesMakeOneKey(t *testing.T) {
 // keyring, where keyctl is allowed.
 func BenchmarkOpen(b *testing.B) {
 	v, _, _ := newMemoryVault(b)
-	v.kernel = kernelCopy(v.dir.Path())
+	v.quick = kernelCopy(v.dir.Path())
 	mustSeal(b, v, "n", strings.Repeat("x", 1200))
 	defer v.dropCopies()
 	for b.Loop() {

@@ -31,14 +31,14 @@ func TestNothingShows(t *testing.T) {
 		mustFile(t, state.Open(filepath.Join(t.TempDir(), "s")), keyFile, ""),
 		mustFile(t, state.Open(filepath.Join(t.TempDir(), "s")), "", writeFile(t, "p", "canary-passphrase")),
 	} {
-		v.kernel = &keeper{}
+		v.quick = &keeper{}
 		if err := v.Set(ctx, "a", secret.New("canary-value")); err != nil {
 			t.Fatal(err)
 		}
 		mustSeal(t, v, "n", "canary-value")
 		key := v.key.Reveal()
 		clear = append(clear, key, fmt.Sprintf("%x", key), base64.RawStdEncoding.EncodeToString([]byte(key)))
-		values = append(values, v, v.store, *v.store.(*fileStore), v.kernel, struct{ v *Vault }{v}, KeychainOptions{})
+		values = append(values, v, v.store, *v.store.(*fileStore), v.quick, struct{ v *Vault }{v}, KeychainOptions{})
 	}
 	for _, value := range values {
 		var out bytes.Buffer

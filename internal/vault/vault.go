@@ -46,7 +46,7 @@ type Vault struct {
 	dir     *state.Dir
 	store   store
 	maxItem int        // bytes; a bigger item goes into a sealed file; 0 means no limit
-	kernel  keyKeeper  // a copy of the data key that is cheap to ask
+	quick   keyKeeper  // a copy of the data key that is cheap to ask
 	mu      sync.Mutex // guards key and keyLost
 	key     secret.Text
 	keyLost bool // was told to the person

@@ -143,7 +143,7 @@ func (e everything) reading(folder string, f opened, sealed map[string]string) r
 		}
 	case kind == "sealed":
 		return inVault(func(v *vault.Vault) (string, error) { b, err := v.Open(ctx, sealed[hash]); return string(b), err })
-	case f.name == "data-key": // not read but through what is sealed under it
+	case f.name == "data-key", f.rel == "data-key.copy": // not read but through what is sealed under it
 		for _, name := range sealed {
 			return inVault(func(v *vault.Vault) (string, error) { b, err := v.Open(ctx, name); return string(b), err })
 		}

@@ -92,7 +92,7 @@ func (e everything) files() (list []opened) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	for _, pattern := range []string{"state.json", "sealed/*", "store/*", "metadata/*"} {
+	for _, pattern := range []string{"state.json", "data-key.copy", "sealed/*", "store/*", "metadata/*"} {
 		found, err := filepath.Glob(filepath.Join(e.state(), pattern))
 		if err != nil || len(found) == 0 {
 			e.t.Fatalf("there is no %s: %v", pattern, err)
