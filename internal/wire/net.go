@@ -82,6 +82,7 @@ type Net struct {
 	pools [reaches]*http.Transport
 
 	streams [reaches]*http.Transport // of Streaming
+	early   early
 
 	mu      sync.Mutex
 	servers map[string]class // configured hosts, and where they were found to be

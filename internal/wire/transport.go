@@ -85,7 +85,11 @@ func (n *Net) pool(r reach) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 	}
-	if r == viaProxy {
+	if r != viaProxy { // a proxy's own dialer knows about the tunnel
+		p.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return n.dialTLS(ctx, r, network, addr)
+		}
+	} else {
 		p.Proxy = n.mustProxy
 		p.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
