@@ -334,6 +334,7 @@ func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
 		}
 		whole, err := a.sourceOf(s)
 		if err == nil {
+			whole.Net.Soon()
 			quick.Provider, quick.Consents, quick.Net, quick.Discover = whole.Provider, whole.Consents, whole.Net, whole.Discover
 		}
 		return err

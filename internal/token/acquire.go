@@ -177,7 +177,10 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 		if err != nil {
 			return err
 		}
-		c.AS, client, err = s.server(bctx, c.Target)
+		if c.AS, client, err = s.server(bctx, c.Target); err == nil {
+			// Its metadata was known, and nobody was asked yet: it is next.
+			s.Net.Preconnect(wire.OnBehalfOf(ctx, s.Server.URL), c.AS.TokenEndpoint)
+		}
 		return err
 	})
 	both.Go(func() (err error) {

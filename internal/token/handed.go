@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,16 +45,25 @@ func (s *Source) GetForHelper(ctx context.Context, a Ask) (Token, error) {
 			return Token{}, err
 		}
 	}
-	s.State.SetCache(s.handedKey(), []byte(next.line()))
+	// A crowd of helpers need not all write down that they were there.
+	if next.token != last.token || next.minted != last.minted || now-last.when >= patience/6 || now < last.when {
+		s.State.SetCache(s.handedKey(), []byte(next.line()))
+	}
 	return t, nil
 }
 
-func (s *Source) lastHanded() (h handed) {
+func (s *Source) lastHanded() handed {
 	b, _ := s.State.Cache(s.handedKey(), 2*patience*time.Second)
-	if n, err := fmt.Sscanf(string(b), "%s %d %d", &h.token, &h.when, &h.minted); n != 3 || err != nil {
+	part := strings.Fields(string(b))
+	if len(part) != 3 {
 		return handed{}
 	}
-	return h
+	when, err1 := strconv.ParseInt(part[1], 10, 64)
+	minted, err2 := strconv.ParseInt(part[2], 10, 64)
+	if err1 != nil || err2 != nil {
+		return handed{}
+	}
+	return handed{part[0], when, minted}
 }
 
 func (s *Source) handedKey() string { return "handed to helpers for " + s.Server.URL }
