@@ -200,14 +200,8 @@ func (d *Dir) join(name string) (string, error) {
 }
 
 // makeFolder makes path and what is missing above it, and narrows our own
-// folder to 0700 when somebody widened it. A file where a subfolder belongs, which
-// would stand in the way for ever, is moved aside.
+// folder to 0700 when somebody widened it.
 func (d *Dir) makeFolder(path string) error {
-	if fi, err := os.Stat(path); path != d.path && (err != nil || !fi.IsDir()) {
-		if fi, err := os.Lstat(path); err == nil && !fi.IsDir() {
-			_ = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano()))
-		}
-	}
 	if err := mkdir(path); err != nil {
 		return err
 	}

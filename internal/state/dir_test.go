@@ -97,11 +97,10 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 	if aside, _ := filepath.Glob(filepath.Join(path, "f.bad.*", "full")); len(aside) != 1 {
 		t.Errorf("the folder was not moved aside: %q", aside)
 	}
-	plain := filepath.Join(path, "plain")
-	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(path, "plain"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := state.Open(plain).WriteFile("f", []byte("x")); err == nil {
+	if err := d.WriteFile("plain/f", []byte("x")); err == nil {
 		t.Error("WriteFile below a plain file works")
 	}
 	entries, _ := os.ReadDir(path)

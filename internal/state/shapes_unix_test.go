@@ -76,28 +76,6 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// What is in the way of a subfolder makes room for it.
-func TestFileInPlaceOfAFolder(t *testing.T) {
-	for name, shape := range shapes {
-		d := state.Open(filepath.Join(t.TempDir(), "state"))
-		if err := d.WriteFile("elsewhere", []byte("kept")); err != nil {
-			t.Fatal(err)
-		}
-		if err := shape.make(filepath.Join(d.Path(), "sub")); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.WriteFile("sub/f", []byte("x")); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if b, err := d.ReadFile("sub/f", 10); err != nil || string(b) != "x" {
-			t.Errorf("%s: read %q, %v", name, b, err)
-		}
-		if b, err := d.ReadFile("elsewhere", 10); err != nil || string(b) != "kept" {
-			t.Errorf("%s: the file that a link pointed to was changed: %q, %v", name, b, err)
-		}
-	}
-}
-
 func TestReadableByOthersIsNoHarm(t *testing.T) {
 	d := state.Open(t.TempDir())
 	if err := writeMode(filepath.Join(d.Path(), "f"), 0o644); err != nil {
