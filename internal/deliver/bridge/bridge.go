@@ -1,12 +1,13 @@
 // Package bridge is a stdio MCP server that forwards to a remote one over
-// streamable HTTP, and puts the bearer token on. It is for the MCP clients that
+// streamable HTTP, and puts the access token on. It is for the MCP clients that
 // take a command to start and nothing else.
 //
 // Messages pass byte for byte in both eras of the protocol: that of sessions (MCP
 // 2025-03-26 to 2025-11-25) and the stateless one (2026-07-28). Which of them is
 // spoken client and server agree on; the bridge reads it off the messages. It
 // decodes of them what the transport needs, and changes one thing: the client's
-// capabilities get the extension that mcpauth is.
+// capabilities get the extension that mcpauth is. Where a client and a server have no
+// era in common it translates: translate.go one way, backward.go the other.
 //
 // Every message of the client is one POST. Notifications, responses and initialize
 // are sent in the order in which they came, and nothing that came later is sent

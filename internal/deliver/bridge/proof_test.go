@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -66,7 +67,7 @@ func (j *judge) proof(r *http.Request) (nonce string, err error) {
 	}
 	print, err := signed.Signatures[0].Header.JSONWebKey.Thumbprint(crypto.SHA256)
 	if err != nil || base64.RawURLEncoding.EncodeToString(print) != j.thumbprint {
-		return "", fmt.Errorf("another key, %v", err)
+		return "", errors.New("another key")
 	}
 	var c struct{ Jti, Htm, Htu, Ath, Nonce string }
 	if err := json.Unmarshal(payload, &c); err != nil {
@@ -79,7 +80,7 @@ func (j *judge) proof(r *http.Request) (nonce string, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.used[c.Jti] {
-		return "", fmt.Errorf("a proof that was used before")
+		return "", errors.New("a proof that was used before")
 	}
 	j.used[c.Jti] = true
 	return c.Nonce, nil

@@ -45,7 +45,7 @@ func polled(in io.Reader, out io.Writer) (r io.Reader, done func()) {
 		return in, nothing
 	}
 	if set(true) != nil {
-		unix.Close(own)
+		_ = unix.Close(own)
 		return in, nothing
 	}
 	p := os.NewFile(uintptr(own), f.Name())
