@@ -65,13 +65,15 @@ var companyOptions = map[string]func(c *idjagtest.Company, value string){
 	"legacy":              func(c *idjagtest.Company, _ string) { idjagtest.Legacy(c) },
 	"always-refresh":      func(c *idjagtest.Company, _ string) { c.AS.AlwaysRefresh = true },
 	"no-as-metadata":      func(c *idjagtest.Company, _ string) { c.AS.NoMetadata = true },
-	"programs":            func(c *idjagtest.Company, _ string) { c.ASClient.Grants = []string{"client_credentials", idjagtest.GrantJWTBearer} },
-	"dpop":                func(c *idjagtest.Company, v string) { bound(c, v) },
-	"no-registration":     func(c *idjagtest.Company, _ string) { c.AS.Registration = false },
-	"cimd":                trustDocuments,
-	"no-offline":          func(c *idjagtest.Company, _ string) { c.AS.OfflineAccess = false },
-	"cacheable":           func(c *idjagtest.Company, _ string) { cacheable(c) },
-	"method":              func(c *idjagtest.Company, v string) { c.IdPClient.Method, c.ASClient.Method = v, v },
+	"programs": func(c *idjagtest.Company, _ string) {
+		c.ASClient.Grants = []string{"client_credentials", idjagtest.GrantJWTBearer}
+	},
+	"dpop":            func(c *idjagtest.Company, v string) { bound(c, v) },
+	"no-registration": func(c *idjagtest.Company, _ string) { c.AS.Registration = false },
+	"cimd":            trustDocuments,
+	"no-offline":      func(c *idjagtest.Company, _ string) { c.AS.OfflineAccess = false },
+	"cacheable":       func(c *idjagtest.Company, _ string) { cacheable(c) },
+	"method":          func(c *idjagtest.Company, v string) { c.IdPClient.Method, c.ASClient.Method = v, v },
 }
 
 // companyCmd replaces the company. What mcpauth remembers of the first is nothing
@@ -154,20 +156,21 @@ func (o *office) open(work string, d interface{ Defer(func()) }, setenv func(k, 
 		setenv("IDP_KEY", o.IdPClient.Key.ID)
 		setenv("AS_KEY", o.ASClient.Key.ID)
 	}
-	platform := o.Platform("https://builds.example")
-	sign := func(subject string, life time.Duration) string {
-		jwt, err := platform.Mint(subject, o.AS.Issuer, func(_, claims map[string]any) { claims["exp"] = o.Now().Add(life).Unix() })
-		if err != nil {
-			panic(err)
-		}
-		return jwt
-	}
 	files := map[string]string{
-		"platform-token": sign("build-7", time.Hour), "old-platform-token": sign("build-6", -time.Hour),
 		"idp-secret": o.IdPClient.Secret + "\n", "as-secret": o.ASClient.Secret + "\n", "id-token": o.MintIDToken(nil),
 	}
 	if o.IdPClient.Key != nil {
 		files[".idp-key"], files[".as-key"] = string(o.IdPClient.Key.PEM()), string(o.ASClient.Key.PEM())
+	}
+	if o.ASClient.Grants != nil { // a server that trusts a platform says that it takes JWT bearer grants
+		platform := o.Platform("https://builds.example")
+		for name, life := range map[string]time.Duration{"platform-token": time.Hour, "old-platform-token": -time.Hour} {
+			jwt, err := platform.Mint("build-7", o.AS.Issuer, func(_, claims map[string]any) { claims["exp"] = o.Now().Add(life).Unix() })
+			if err != nil {
+				return err
+			}
+			files[name] = jwt
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(content), 0o600); err != nil {
