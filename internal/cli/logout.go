@@ -50,9 +50,9 @@ func runLogout(ctx context.Context, a *app, all bool) error {
 		errs = append(errs, a.signOut(ctx, idp))
 	}
 	if all {
-		for _, s := range a.cfg.Servers() {
-			if a.recorded().Servers[s.URL].Consent != nil {
-				errs = append(errs, a.forgetConsent(ctx, s))
+		for url, r := range a.recorded().Servers {
+			if r.Consent != nil || r.Registration != nil {
+				errs = append(errs, a.forgetConsent(ctx, a.known(url)))
 			}
 		}
 		errs = append(errs, a.dropStore(ctx))
@@ -75,6 +75,17 @@ func (a *app) leaving(all bool) ([]config.IdP, error) {
 		idps = append(idps, idp)
 	}
 	return idps, nil
+}
+
+// known is the server with a URL, or, if it was taken out of the configuration, as
+// much of it as it takes to forget it.
+func (a *app) known(url string) config.Server {
+	for _, s := range a.cfg.Servers() {
+		if s.URL == url {
+			return s
+		}
+	}
+	return config.Server{Name: bare(url), URL: url, OAuth: config.OAuth{Mode: config.ModeOAuth}}
 }
 
 func (a *app) signOut(ctx context.Context, idp config.IdP) error {

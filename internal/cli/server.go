@@ -88,6 +88,13 @@ func removeServer(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
+	if other := a.namesake(s); other != "" { // whose record it is as well: its pin, and that it was managed
+		if err := config.Edit(ctx, a.cfg.Path, func(d *config.Doc) error { return d.RemoveServer(s.Name) }); err != nil {
+			return err
+		}
+		a.say("removed %s; what is known of its URL stays, since it is that of %s", s.Name, other)
+		return nil
+	}
 	v, err := a.store()
 	if err != nil {
 		return err
@@ -115,6 +122,16 @@ func removeServer(ctx context.Context, a *app, name string) error {
 	}
 	a.say("removed %s", s.Name)
 	return nil
+}
+
+// namesake is the name of another server with the same URL.
+func (a *app) namesake(s config.Server) string {
+	for _, other := range a.cfg.Servers() {
+		if other.Name != s.Name && other.URL == s.URL {
+			return other.Name
+		}
+	}
+	return ""
 }
 
 // sharesClient reports whether another server uses the same client, so that its
