@@ -30,6 +30,8 @@ import (
 type Dir struct {
 	path string
 	Now  func() time.Time // nil means time.Now
+
+	updates updates
 }
 
 // Open names the folder and touches nothing: it is made, with mode 0700, by the

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,52 +161,6 @@ func (d *Dir) read(only string) (File, []Warning) {
 		}
 	}
 	return File{}, []Warning{w}
-}
-
-// Update changes the state: it locks, reads, calls change and writes. Nothing
-// is written when change fails or changes nothing. The maps of the File are
-// never nil. A damaged file is moved aside without a word, which Read has had
-// the occasion to say. Update returns *Busy when ctx ends before the lock is free, and *Newer
-// rather than overwrite what a later version wrote.
-func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
-	unlock, err := d.Lock(ctx, fileName)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	f, err := d.load("")
-	if damaged(err) {
-		d.Aside(fileName)
-	} else if err != nil {
-		return err
-	}
-	before, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
-	}
-	if f.Identities == nil {
-		f.Identities = map[string]Identity{}
-	}
-	if f.Servers == nil {
-		f.Servers = map[string]Server{}
-	}
-	version := f.Version
-	if err := change(&f); err != nil {
-		return err
-	}
-	f.Version = version // not for callers to change
-	after, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
-	}
-	if bytes.Equal(before, after) {
-		return nil
-	}
-	f.Version = Version
-	if after, err = encode(f); err != nil {
-		return err
-	}
-	return d.WriteFile(fileName, after)
 }
 
 func (d *Dir) load(only string) (File, error) {

@@ -1,0 +1,168 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Update changes the state: it locks, reads, calls change and writes. Nothing
+// is written when change fails or changes nothing. The maps of the File are
+// never nil. A damaged file is moved aside without a word, which Read has had
+// the occasion to say. Update returns *Busy when ctx ends before the lock is free, and *Newer
+// rather than overwrite what a later version wrote.
+//
+// Goroutines that want changes at the same time share one reading and one writing:
+// with fifty servers these would otherwise take longer than getting their tokens.
+// So change may run in another goroutine, and again when a change before it failed.
+func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
+	u := &update{change: change, turn: make(chan struct{}, 1), done: make(chan struct{})}
+	if d.updates.leads(u) {
+		return d.lead(ctx, u)
+	}
+	select {
+	case <-u.done:
+		return u.err
+	case <-u.turn:
+		return d.lead(ctx, u)
+	case <-ctx.Done():
+	}
+	if d.updates.leave(u) {
+		return ended(fileName, ctx.Err())
+	}
+	select { // too late to leave
+	case <-u.done:
+		return u.err
+	case <-u.turn:
+		d.updates.next()
+		return ended(fileName, ctx.Err())
+	}
+}
+
+// update is one change that waits for its turn. Either done is closed, or turn says
+// that its goroutine has to go to work.
+type update struct {
+	change func(*File) error
+	err    error
+	turn   chan struct{}
+	done   chan struct{}
+}
+
+// updates are those of one process that wait for the one at work.
+type updates struct {
+	mu      sync.Mutex
+	working bool
+	waiting []*update
+}
+
+// leads reports whether nobody is at work, and else lets u wait.
+func (q *updates) leads(u *update) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.working {
+		q.working = true
+		return true
+	}
+	q.waiting = append(q.waiting, u)
+	return false
+}
+
+// leave reports whether u was still waiting, and lets it wait no more.
+func (q *updates) leave(u *update) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, u)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
+// all takes everybody who waits.
+func (q *updates) all() []*update {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := q.waiting
+	q.waiting = nil
+	return list
+}
+
+// next has the first who waits go to work.
+func (q *updates) next() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.working = false
+		return
+	}
+	q.waiting[0].turn <- struct{}{}
+	q.waiting = q.waiting[1:]
+}
+
+// lead makes the change of u and of all who came while it waited for the lock.
+func (d *Dir) lead(ctx context.Context, u *update) error {
+	defer d.updates.next()
+	unlock, err := d.Lock(ctx, fileName)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	others := d.updates.all()
+	list := append([]*update{u}, others...)
+	if failed, err := d.make(list); !failed || len(list) == 1 {
+		for _, u := range list {
+			u.err = err
+		}
+	} else { // each on its own, so that no other has to suffer
+		for _, u := range list {
+			_, u.err = d.make([]*update{u})
+		}
+	}
+	for _, u := range others {
+		close(u.done)
+	}
+	return u.err
+}
+
+// make reads, makes the changes and writes. failed says that one of the changes did,
+// and that nothing was written. The lock is held.
+func (d *Dir) make(list []*update) (failed bool, err error) {
+	f, err := d.load("")
+	if damaged(err) {
+		d.Aside(fileName)
+	} else if err != nil {
+		return false, err
+	}
+	before, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return false, fmt.Errorf("encode state: %w", err)
+	}
+	if f.Identities == nil {
+		f.Identities = map[string]Identity{}
+	}
+	if f.Servers == nil {
+		f.Servers = map[string]Server{}
+	}
+	version := f.Version
+	for _, u := range list {
+		if err := u.change(&f); err != nil {
+			return true, err
+		}
+	}
+	f.Version = version // not for callers to change
+	after, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return false, fmt.Errorf("encode state: %w", err)
+	}
+	if bytes.Equal(before, after) {
+		return false, nil
+	}
+	f.Version = Version
+	if after, err = encode(f); err != nil {
+		return false, err
+	}
+	return false, d.WriteFile(fileName, after)
+}
