@@ -17,7 +17,7 @@ import (
 )
 
 // sideBySide is how many tokens are got at the same time.
-const sideBySide = 16
+const sideBySide = 64
 
 // manyTime is the longest to wait for a number of tokens. No MCP client waits
 // behind these commands.

@@ -27,6 +27,7 @@ func main() {
 	cold := flag.Int("cold", 20, "rounds for new tokens on loopback")
 	far := flag.Int("far", 9, "rounds for new tokens with a round-trip time")
 	rtt := flag.Duration("rtt", 50*time.Millisecond, "the round-trip time")
+	servers := flag.Int("servers", 50, "how many servers to warm at once")
 	flag.Parse()
 	defer e.all()
 	b := bench{ends: e, bin: *bin}
@@ -35,6 +36,7 @@ func main() {
 	b.cached(*rounds)
 	b.cold(*cold, 0)
 	b.cold(*far, *rtt)
+	b.many(min(*far, 5), *servers, *rtt)
 }
 
 type bench struct {
@@ -147,10 +149,8 @@ func (b *bench) cold(rounds int, rtt time.Duration) {
 	}
 	interleave(b.ends, rounds, all...)
 	table(fmt.Sprintf("a new token, %v per round trip, %d rounds", rtt, rounds), "x go-sdk", peer, all)
-	for _, p := range all {
-		if rtt > 0 {
-			fmt.Printf("  %-52s %9.1f round trips\n", p.name, float64(p.median())/float64(rtt))
-		}
+	if rtt > 0 {
+		trips(all, rtt)
 	}
 }
 
