@@ -104,6 +104,10 @@ func check(file *File, at sources) error {
 			if a := x.ClientAuth; a.HasSecret() || strings.HasPrefix(a.Method, "client_secret") {
 				return fail(join(key, "clientAuth.method"), "cannot be used with a metadata document, which holds no secret; use none or private_key_jwt")
 			}
+			// Else what one authorization server is shown could be shown to another.
+			if a := x.ClientAuth.AssertionAudience; a != "" && a != "issuer" && a != "token_endpoint" {
+				return fail(join(key, "clientAuth.assertionAudience"), "would be one for all authorization servers; use issuer or token_endpoint here, and set it for the one server")
+			}
 		case *Auth:
 			if sub, why := x.broken(); why != "" {
 				return fail(join(key, sub), why)

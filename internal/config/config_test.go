@@ -228,6 +228,7 @@ func TestLoadErrors(t *testing.T) {
 		{"metadata document without a path", `{"client": {"metadataUrl": "https://acme.example"}}`, `:1:28: "metadataUrl" is not an https URL with a path, as a client ID has to be`},
 		{"metadata document in the clear", `{"client": {"metadataUrl": "http://127.0.0.1/c"}}`, `:1:28: "metadataUrl" is not an https URL with a path, as a client ID has to be`},
 		{"secret of a metadata document", `{"client": {"clientAuth": {"method": "client_secret_basic"}}}`, `:1:38: "method" cannot be used with a metadata document, which holds no secret; use none or private_key_jwt`},
+		{"one audience for all", `{"client": {"clientAuth": {"method": "private_key_jwt", "keyFile": "k", "assertionAudience": "https://a.example"}}}`, `:1:94: "assertionAudience" would be one for all authorization servers; use issuer or token_endpoint here, and set it for the one server`},
 		{"secret for none", oauth(`"clientAuth": {"method": "none", "secretFile": "a"}`), `:1:@25: "method" does not use the secret that stands beside it`},
 		{"unknown IdP", oauth(`"idp": "canary"`), `:1:@7: "idp" names an identity provider that the file does not have`},
 		{"idps default", `{"enterpriseManagedAuth": {"idps": {"default": {"issuer": "https://i.example", "clientId": "c"}}}}`, `:1:48: "default" is the name of the block "idp"`},
