@@ -215,6 +215,23 @@ func (s seen) Get(url string) ([]byte, bool) {
 	return body, ok
 }
 
+// A holder that hangs costs half of the caller's own time.
+func TestTurnsLeaveTime(t *testing.T) {
+	dir := state.Open(t.TempDir())
+	unlock, ok := dir.TryLock("fetch https://idp.example/doc")
+	if !ok {
+		t.Fatal("no lock")
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	turn := &turns{Cache: &pages{}, ctx: ctx, state: dir}
+	if _, ok := turn.Get("https://idp.example/doc"); ok || ctx.Err() != nil {
+		t.Errorf("found %v, and the time is over: %v", ok, ctx.Err())
+	}
+	turn.end()
+}
+
 // A holder that hangs is not waited for beyond the caller's own time.
 func TestTurnsObeyTheCaller(t *testing.T) {
 	dir := state.Open(t.TempDir())

@@ -9,9 +9,10 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/discover"
 )
 
-// fetchTime is how long to wait for a document that another process fetches. Most
-// come within a round trip; a party that is slow costs this much once.
-const fetchTime = 2 * time.Second
+// fetchTime is the longest that anybody waits for a document that another process
+// fetches. Most come within a round trip. Half of the caller's own time is left for
+// what is to be done when that one hangs.
+const fetchTime = 5 * time.Second
 
 // Share returns a client that waits for a document which another process is just
 // fetching, and takes it from the cache then. Where that is of no use, because the
@@ -49,7 +50,11 @@ func (t *turns) Get(url string) ([]byte, bool) {
 		t.held = append(t.held, unlock)
 		return t.Cache.Get(url) // it may have come since
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, fetchTime)
+	patience := fetchTime
+	if end, ok := t.ctx.Deadline(); ok {
+		patience = min(patience, time.Until(end)/2)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
 	if unlock, err := t.state.Lock(ctx, name); err == nil {
 		unlock()
