@@ -78,36 +78,23 @@ func explainMode(err error, at *stage.Error, r *report) bool {
 }
 
 // outside explains an authorization server's refusal where no company stands
-// behind the request.
+// behind the request, as far as that makes a difference.
 func (r *report) outside(at *stage.Error, e *endpoint.Error) {
 	owner := "the owner of " + at.Server
 	r.Facts = facts(at)
 	switch e.Code {
-	case "invalid_client":
-		r.Message = fmt.Sprintf("the authorization server of %s does not accept how this client proves itself", at.Server)
-		r.is(exitBroken, e.Code, unproven(at.ASClientID, owner)...)
 	case "invalid_grant":
 		r.Message = fmt.Sprintf("the authorization server of %s did not accept what was shown to it", at.Server)
 		r.is(exitBroken, e.Code, "show this to "+owner)
 	case "unauthorized_client", "unsupported_grant_type":
 		r.Message = fmt.Sprintf("the authorization server of %s does not let this client ask for tokens in this way", at.Server)
 		r.is(exitBroken, e.Code, owner+" has to allow it")
-	case "invalid_target":
-		r.Message = fmt.Sprintf("the authorization server does not know the resource of %s", at.Server)
-		r.is(exitBroken, e.Code, "if it cannot take the resource parameter: set oauth.sendResource to false for "+at.Server)
-	case "invalid_scope":
-		r.Message = fmt.Sprintf("the authorization server does not allow these scopes for %s", at.Server)
-		r.is(exitRefused, e.Code, "ask for others: mcpauth login "+at.Server+" --scope SCOPE")
-	case "access_denied":
-		r.Message = fmt.Sprintf("the authorization server of %s does not let you in", at.Server)
-		r.is(exitRefused, e.Code, "ask "+owner)
 	case "invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement", "unapproved_software_statement":
 		r.Facts = nil
 		r.Message = fmt.Sprintf("the authorization server of %s does not let mcpauth register itself", at.Server)
 		r.is(exitBroken, e.Code, "ask "+owner+" for a client id, then: mcpauth server remove "+at.Server,
 			"mcpauth server add "+at.Server+" URL --mode oauth --client-id ID")
 	default:
-		r.Message = fmt.Sprintf("the authorization server of %s refused to issue a token", at.Server)
-		r.is(exitBroken, wire.Clean(e.Code), "show this to "+owner)
+		r.redeem(at, e)
 	}
 }
