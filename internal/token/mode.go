@@ -70,7 +70,9 @@ func (s *Source) decide(ctx context.Context, record state.File) (mode, why strin
 	if err != nil {
 		return "", "", err
 	}
-	takes := slices.Contains(as.GrantProfiles, idjag.GrantProfile) || slices.Contains(as.GrantTypes, idjag.GrantTypeJWTBearer)
+	// The grant type alone may be for platforms' tokens. It counts where no profiles are
+	// stated: a wrong guess ends in a refusal, not in a prompt.
+	takes := slices.Contains(as.GrantProfiles, idjag.GrantProfile) || as.GrantProfiles == nil && slices.Contains(as.GrantTypes, idjag.GrantTypeJWTBearer)
 	switch {
 	case s.Provider == nil:
 		return config.ModeOAuth, "no identity provider is configured", nil
