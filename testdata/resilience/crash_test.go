@@ -67,7 +67,7 @@ func (l *listener) Write(b []byte) (int, error) {
 // each kind.
 func (l *laptop) points(before func(), check func(where string), args ...string) int {
 	l.t.Helper()
-	n, step := 0, times(6, 1)
+	n, step := 0, times(9, 1)
 	for i, call := range writing {
 		for k := 1 + (3*i)%step; k <= 1000; k += step {
 			before()
@@ -103,6 +103,7 @@ func (l *laptop) sound(where string) {
 // A process that is killed at any system call of the cold path leaves a sign-in
 // that works.
 func TestFaultsKilledCold(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l := newLaptop(t, 1)
 	l.signIn(false)
@@ -114,6 +115,7 @@ func TestFaultsKilledCold(t *testing.T) {
 // The same for a renewal, at an identity provider that takes a refresh token
 // again, as Okta and others do for some seconds after it was used.
 func TestFaultsKilledRenewing(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l := newLaptop(t, 1, func(c *idjagtest.Company) { c.IdP.NoRotation = true })
 	l.signIn(true)
@@ -127,6 +129,7 @@ func TestFaultsKilledRenewing(t *testing.T) {
 // end of writing its answer down, and only then: no client can help that. What is
 // left is then no ruin: the person is told to sign in, and that is all it takes.
 func TestFaultsKilledRotating(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l := newLaptop(t, 1)
 	lost := 0
@@ -150,6 +153,7 @@ func TestFaultsKilledRotating(t *testing.T) {
 // A sign-in that is killed anywhere takes none away that was there, and the next one
 // works, whether there was one or not.
 func TestFaultsKilledSigningIn(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l := newLaptop(t, 1)
 	fresh := l.write(".local/state/mcpauth/locks/x", "")
@@ -205,6 +209,7 @@ func (l *laptop) soundAbroad(where string, a abroad) {
 // A killed renewal of a consent costs nothing where refresh tokens may be used
 // again.
 func TestFaultsKilledRenewingConsent(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l, tracker := tracking(t, func(c *idjagtest.Company) { c.AS.NoRotation = true })
 	back := l.keep("stale")
@@ -215,6 +220,7 @@ func TestFaultsKilledRenewingConsent(t *testing.T) {
 // And with rotation the consent is lost between the authorization server's decision
 // and its keeping, and only then; the person agrees again, and that is all it takes.
 func TestFaultsKilledRotatingConsent(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l, tracker := tracking(t)
 	lost := 0
@@ -239,6 +245,7 @@ func TestFaultsKilledRotatingConsent(t *testing.T) {
 // A consent that is killed anywhere, its registration too, can be given the next
 // time.
 func TestFaultsKilledAgreeing(t *testing.T) {
+	t.Parallel()
 	needs(t, "strace")
 	l := newLaptop(t, 1)
 	tracker := l.addAbroad("tracker", map[string]any{})
@@ -258,7 +265,7 @@ func TestFaultsKilledAgreeing(t *testing.T) {
 // enough keeps a run from passing for nothing: all paths together have more than 300.
 func enough(t *testing.T, n int, of string) {
 	t.Helper()
-	if n < times(5, 30) {
+	if n < times(3, 30) {
 		t.Errorf("%d points of %s are too few", n, of)
 	}
 	t.Logf("killed at %d points of %s; every next run succeeded", n, of)

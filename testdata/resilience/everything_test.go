@@ -144,7 +144,9 @@ func containsPrefix(list []opened, prefix string) bool {
 // person signs in or agrees, at whichever company the address is of.
 func (l *laptop) person(ctx context.Context, address string) error {
 	b := l.Browser()
-	b.HTTP = l.browses
+	if l.browses != nil {
+		b.HTTP = l.browses
+	}
 	callback, err := b.Approve(ctx, address)
 	if err != nil {
 		return err

@@ -82,6 +82,7 @@ func TestFaultsKeychainFails(t *testing.T) {
 // The keychain dies, or locks itself, at any of its calls: nothing hangs, what was
 // obtained is printed, and when it is back all is as before or needs one sign-in.
 func TestFaultsKeychainFailsInTheMiddle(t *testing.T) {
+	t.Parallel()
 	l, s := onKeychain(t)
 	l.must("login", "--timeout", "30s")
 	signedIn, kept := l.keep("signed-in"), s.keep()
