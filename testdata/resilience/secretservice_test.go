@@ -3,6 +3,7 @@ package resilience
 import (
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,7 +78,13 @@ func newSecretService(t testing.TB) *secretService {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = daemon.Process.Kill(); _ = daemon.Wait() })
-	eventually(t, "the bus listens", func() bool { _, err := os.Stat(socket); return err == nil })
+	eventually(t, "the bus listens", func() bool {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	s.behave(misbehaviour{})
 	return s
 }
