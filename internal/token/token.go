@@ -221,10 +221,20 @@ func (s *Source) refused(c entry, a Ask) bool {
 	return !a.Refused.IsZero() && c.AccessToken.Equal(a.Refused)
 }
 
+// timely reports whether the times of a token can be believed. One that was obtained
+// in the time to come is from before the clock was set back: it is older than it
+// seems, and would be kept for that much longer than it is good.
+func (s *Source) timely(c entry) bool { return !c.obtained.After(s.now().Add(clockStep)) }
+
+// clockStep is how far a clock is set back now and then without harm: less than what
+// tokens are renewed ahead of their end.
+const clockStep = 10 * time.Second
+
 // orElse serves a token that has not expired yet when a new one cannot be had for
 // any other reason than that somebody says no, or that going on is not safe.
 func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
-	if ok && !a.Fresh && !s.refused(c, a) && (temporary(err) || unusable(err)) && c.Expires.After(s.now()) {
+	late := !s.timely(c) && clockWrong(err)
+	if ok && !a.Fresh && !s.refused(c, a) && (temporary(err) || unusable(err) || late) && c.Expires.After(s.now()) {
 		c.Warnings = append(c.Warnings, "using a token that expires at "+c.Expires.Local().Format(time.TimeOnly)+", because a new one cannot be had: "+err.Error())
 		return c.Token, nil
 	}
@@ -234,7 +244,14 @@ func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
 // good reports whether a token lasts long enough: it is not time to renew it, and
 // it is good for what was asked for.
 func (s *Source) good(c entry, a Ask) bool {
-	return !s.refused(c, a) && s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
+	return !s.refused(c, a) && s.timely(c) && s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
+}
+
+// clockWrong reports that nothing can be had while this computer's clock is as it is.
+func clockWrong(err error) bool {
+	var id *identity.Untrusted
+	var check *idjag.CheckError
+	return errors.As(err, &id) && id.Rule == "T5" || errors.As(err, &check) && check.Rule == "X9"
 }
 
 // webPage is how package endpoint calls one.

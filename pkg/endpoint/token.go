@@ -77,11 +77,15 @@ func GetToken(ctx context.Context, client *http.Client, r TokenRequest) (Token, 
 		form.Set("scope", strings.Join(r.Scopes, " "))
 	}
 	r.Form = form
+	asked := time.Now()
+	if r.Now != nil {
+		asked = r.Now()
+	}
 	answer, err := Post(ctx, client, r.Request)
 	if err != nil {
 		return Token{}, err
 	}
-	t, err := r.check(answer)
+	t, err := r.check(answer, asked)
 	refresh, bad := answer.Text("refresh_token")
 	if bad != nil {
 		t.warn("the refresh token is no text, so that it is not kept")
@@ -91,7 +95,7 @@ func GetToken(ctx context.Context, client *http.Client, r TokenRequest) (Token, 
 }
 
 // check applies A1 to A7; A9 is Post's. Comments name the rules.
-func (r TokenRequest) check(answer Answer) (Token, error) {
+func (r TokenRequest) check(answer Answer, asked time.Time) (Token, error) {
 	var t Token
 	if answer.Note != "" {
 		t.warn("%s", answer.Note)
@@ -107,7 +111,7 @@ func (r TokenRequest) check(answer Answer) (Token, error) {
 	if err := r.checkType(&t, answer); err != nil {
 		return Token{}, err
 	}
-	t.Expires = r.expiry(&t, answer) // A4
+	t.Expires = expiry(&t, answer, asked) // A4
 
 	t.Scopes = slices.Clone(r.Scopes)
 	if granted, err := answer.Text("scope"); err != nil {
@@ -154,23 +158,22 @@ func (r TokenRequest) checkType(t *Token, answer Answer) error {
 	return nil
 }
 
-func (r TokenRequest) expiry(t *Token, answer Answer) time.Time {
-	now := time.Now()
-	if r.Now != nil {
-		now = r.Now()
-	}
+// expiry counts from the question: the answer may have lain about while the computer
+// slept. It has no monotonic reading, which stands still meanwhile.
+func expiry(t *Token, answer Answer, asked time.Time) time.Time {
+	asked = asked.Round(0)
 	life, stated, err := answer.Seconds("expires_in")
 	switch {
 	case err != nil || stated && life <= 0:
 		t.warn("expires_in is not a length of time, so that the token is not kept")
-		return now
+		return asked
 	case stated:
-		return now.Add(min(life, MaxLifetime))
+		return asked.Add(min(life, MaxLifetime))
 	}
 	if end := ownExpiry(t.AccessToken.Reveal()); !end.IsZero() {
-		return now.Add(min(max(end.Sub(now), 0), MaxLifetime))
+		return asked.Add(min(max(end.Sub(asked), 0), MaxLifetime))
 	}
-	return now.Add(DefaultLifetime)
+	return asked.Add(DefaultLifetime)
 }
 
 // ownExpiry is the "exp" of a token that happens to be a JWT, zero otherwise.
