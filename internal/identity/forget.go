@@ -41,14 +41,17 @@ func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
 	f, _ := p.State.Read()
 	was, known := f.Identities[p.IdP.Name]
 	done := Forgotten{Was: was}
-	items := []string{p.idTokenItem(), p.refreshItem()}
+	items := p.itemsOf(p.configured())
 	if known && (was.Issuer != p.IdP.Issuer || was.ClientID != p.IdP.IdPClientID) {
 		items = append(items, p.itemsOf(was)...)
 		if was.Renewable {
 			done.NotRevoked = fmt.Errorf("it was made at %q, which is not configured any more", was.Issuer)
 		}
 	} else {
-		done.Revoked, done.NotRevoked = p.revoke(ctx)
+		if !known {
+			was = p.configured()
+		}
+		done.Revoked, done.NotRevoked = p.revoke(ctx, was)
 	}
 	var errs []error
 	for _, item := range items {
@@ -63,10 +66,10 @@ func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
 
 // revoke takes a part of the caller's time: an identity provider that hangs must
 // not keep what is stored here from being deleted.
-func (p *Provider) revoke(ctx context.Context) (bool, error) {
+func (p *Provider) revoke(ctx context.Context, id state.Identity) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, revocationTime)
 	defer cancel()
-	refresh, err := p.Vault.Get(ctx, p.refreshItem())
+	refresh, err := p.Vault.Get(ctx, p.refreshItem(id))
 	if errors.Is(err, vault.ErrNotFound) {
 		return false, nil
 	}

@@ -43,7 +43,7 @@ func TestForget(t *testing.T) {
 			l := newLaptop(t)
 			id := l.signIn(t)
 			items := l.p.itemsOf(id)
-			refresh, err := l.p.Vault.Get(t.Context(), l.p.refreshItem())
+			refresh, err := l.p.Vault.Get(t.Context(), l.p.refreshItem(id))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -196,20 +196,33 @@ func (p *Provider) warn(format string, args ...any) {
 	}
 }
 
-// The items of one sign-in. Each secret is an item of its own.
-func (p *Provider) idTokenItem() string { return p.item("ID token", p.IdP.IdPClientID, p.IdP.Issuer) }
-func (p *Provider) refreshItem() string {
-	return p.item("refresh token", p.IdP.IdPClientID, p.IdP.Issuer)
-}
+// The items of one sign-in. Each secret is an item of its own. They are in one of two
+// slots, so that a new sign-in is whole before the record speaks of it, and the one
+// before is whole until then: a process may die at any moment.
+func (p *Provider) idTokenItem(id state.Identity) string { return p.item("ID token", id) }
+func (p *Provider) refreshItem(id state.Identity) string { return p.item("refresh token", id) }
 
 // itemsOf are those of a sign-in on record, which may have been made when the
-// configuration named another issuer or client.
-func (p *Provider) itemsOf(id state.Identity) []string {
-	return []string{p.item("ID token", id.ClientID, id.Issuer), p.item("refresh token", id.ClientID, id.Issuer)}
+// configuration named another issuer or client, in both slots.
+func (p *Provider) itemsOf(id state.Identity) (items []string) {
+	for _, id.Slot = range []string{"", otherSlot} {
+		items = append(items, p.idTokenItem(id), p.refreshItem(id))
+	}
+	return items
 }
 
-func (p *Provider) item(what, clientID, issuer string) string {
-	item := what + " for " + clientID + " from " + issuer
+// configured is a sign-in of this configuration, to name its items by.
+func (p *Provider) configured() state.Identity {
+	return state.Identity{Issuer: p.IdP.Issuer, ClientID: p.IdP.IdPClientID}
+}
+
+const otherSlot = "2"
+
+func (p *Provider) item(what string, id state.Identity) string {
+	item := what + " for " + id.ClientID + " from " + id.Issuer
+	if id.Slot != "" {
+		item += " [" + id.Slot + "]"
+	}
 	if p.IdP.Name != config.DefaultIdP {
 		item += " (" + p.IdP.Name + ")"
 	}

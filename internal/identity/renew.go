@@ -66,7 +66,7 @@ func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.T
 	if id.Renewable && !p.now().Before(renewAt(id)) {
 		return Subject{}, errStale
 	}
-	token, err := p.Vault.Get(ctx, p.idTokenItem())
+	token, err := p.Vault.Get(ctx, p.idTokenItem(id))
 	switch {
 	case err == nil && !token.Equal(spent):
 		if err := p.recheck(token, id); err != nil {
@@ -108,7 +108,7 @@ func (p *Provider) refreshSubject(ctx context.Context, id state.Identity, spent 
 	if !id.Renewable {
 		return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "the identity provider gave no refresh token, which this configuration wants to present"}
 	}
-	token, err := p.Vault.Get(ctx, p.refreshItem())
+	token, err := p.Vault.Get(ctx, p.refreshItem(id))
 	if err != nil {
 		return Subject{}, fmt.Errorf("read the sign-in: %w", err)
 	}
@@ -149,7 +149,7 @@ func (p *Provider) begin(ctx context.Context, id state.Identity, unlock func()) 
 	party, err := p.Party(ctx)
 	var refresh secret.Text
 	if err == nil {
-		if refresh, err = p.Vault.Get(ctx, p.refreshItem()); err != nil {
+		if refresh, err = p.Vault.Get(ctx, p.refreshItem(id)); err != nil {
 			err = fmt.Errorf("read the sign-in: %w", err)
 		}
 	}
@@ -210,7 +210,7 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 	}
 	// First of all the rotated refresh token: without it the sign-in is lost.
 	if !t.refresh.IsZero() && !t.refresh.Equal(refresh) {
-		if err := p.Vault.Set(ctx, p.refreshItem(), t.refresh); err != nil {
+		if err := p.Vault.Set(ctx, p.refreshItem(id), t.refresh); err != nil {
 			p.warn("the renewed sign-in could not be kept (%v); you may have to sign in again soon", err)
 		}
 		refresh = t.refresh
@@ -229,7 +229,7 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 		return Subject{}, p.withClock(err, t.date)
 	}
 	id.Issued, id.Expires, id.Unverified = fresh.Issued, fresh.Expires, false
-	if err := p.Vault.Set(ctx, p.idTokenItem(), t.id); err != nil {
+	if err := p.Vault.Set(ctx, p.idTokenItem(id), t.id); err != nil {
 		p.warn("the renewed sign-in could not be kept: %v", err)
 	} else if err := p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil }); err != nil {
 		p.warn("the renewed sign-in could not be kept: %v", err)

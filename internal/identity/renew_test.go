@@ -165,7 +165,7 @@ func TestRenewalWithoutIDToken(t *testing.T) {
 	l.expire()
 	for range 2 { // the rotated one is what is presented, and what is kept
 		s, err := l.renewed(t)
-		kept, _ := l.p.Vault.Get(t.Context(), l.p.refreshItem())
+		kept, _ := l.p.Vault.Get(t.Context(), l.p.refreshItem(mustKnow(t, l.p)))
 		if err != nil || s.Type != idjag.TokenTypeRefreshToken || !s.Token.Equal(kept) {
 			t.Fatalf("got %+v, %v; %v", s, err, l.Refusals())
 		}
@@ -215,7 +215,7 @@ func TestStoredTokenIsLookedAtAgain(t *testing.T) {
 		l := newLaptop(t)
 		id := l.signIn(t)
 		planted := l.MintIDToken(func(h, c map[string]any) { c["auth_time"] = id.AuthTime.Unix(); bend(h, c) })
-		if err := l.p.Vault.Set(t.Context(), l.p.idTokenItem(), secret.New(planted)); err != nil {
+		if err := l.p.Vault.Set(t.Context(), l.p.idTokenItem(id), secret.New(planted)); err != nil {
 			t.Fatal(err)
 		}
 		if s, err := l.renewed(t); ruleOf(err) != rule || !s.Token.IsZero() {

@@ -126,11 +126,14 @@ func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state
 	f, _ := p.State.Read()
 	before, had := f.Identities[p.IdP.Name]
 	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
-	err = p.Vault.Set(ctx, p.idTokenItem(), t.id)
+	if had && before.Slot == "" {
+		id.Slot = otherSlot
+	}
+	kept := []string{p.idTokenItem(id)}
+	err = p.Vault.Set(ctx, p.idTokenItem(id), t.id)
 	if err == nil && id.Renewable {
-		err = p.Vault.Set(ctx, p.refreshItem(), t.refresh)
-	} else if err == nil {
-		err = p.Vault.Delete(ctx, p.refreshItem())
+		kept = append(kept, p.refreshItem(id))
+		err = p.Vault.Set(ctx, p.refreshItem(id), t.refresh)
 	}
 	if err == nil {
 		err = p.State.Update(ctx, func(f *state.File) error { f.Identities[p.IdP.Name] = id; return nil })
@@ -138,12 +141,17 @@ func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state
 	if err != nil {
 		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
 	}
+	// No record speaks of the others any more: nobody else would delete them.
+	others := p.itemsOf(id)
 	if had && (before.Issuer != id.Issuer || before.ClientID != id.ClientID) {
-		// No record speaks of these any more: nobody else would delete them.
-		for _, item := range p.itemsOf(before) {
-			if err := p.Vault.Delete(ctx, item); err != nil {
-				p.warn("the sign-in before this one is still stored: %v", err)
-			}
+		others = append(others, p.itemsOf(before)...)
+	}
+	for _, item := range others {
+		if slices.Contains(kept, item) {
+			continue
+		}
+		if err := p.Vault.Delete(ctx, item); err != nil {
+			p.warn("the sign-in before this one is still stored: %v", err)
 		}
 	}
 	return id, nil

@@ -87,7 +87,7 @@ func TestSignInGoesWrong(t *testing.T) {
 			if _, err := l.p.Known(); !isSignedOut(err) {
 				t.Errorf("somebody is signed in: %v", err)
 			}
-			if _, err := l.p.Vault.Get(t.Context(), l.p.refreshItem()); !errors.Is(err, vault.ErrNotFound) {
+			if _, err := l.p.Vault.Get(t.Context(), l.p.refreshItem(l.p.configured())); !errors.Is(err, vault.ErrNotFound) {
 				t.Errorf("a refresh token is stored: %v", err)
 			}
 		})

@@ -54,6 +54,7 @@ type Identity struct {
 	Renewable  bool      `json:"renewable,omitempty"` // there is a refresh token
 	Imported   bool      `json:"imported,omitempty"`
 	Unverified bool      `json:"unverified,omitempty"`
+	Slot       string    `json:"slot,omitempty"` // which of two places its tokens are in
 	Scopes     []string  `json:"scopes,omitempty"`
 }
 

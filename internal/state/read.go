@@ -84,6 +84,8 @@ func readIdentity(r *ownjson.Reader) (id Identity) {
 			id.Imported = r.Bool()
 		case "unverified":
 			id.Unverified = r.Bool()
+		case "slot":
+			id.Slot = r.Text()
 		case "scopes":
 			id.Scopes = r.Texts()
 		default:
