@@ -177,11 +177,12 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 		if err != nil {
 			return err
 		}
-		if c.AS, client, err = s.server(bctx, c.Target); err == nil {
-			// Its metadata was known, and nobody was asked yet: it is next.
-			s.Net.Preconnect(wire.OnBehalfOf(ctx, s.Server.URL), c.AS.TokenEndpoint)
+		if c.AS, client, err = s.server(bctx, c.Target); err != nil {
+			return err
 		}
-		return err
+		// Its metadata was known, and nobody was asked yet: it is next.
+		s.Net.Preconnect(wire.OnBehalfOf(ctx, s.Server.URL), c.AS.TokenEndpoint)
+		return s.pin(ctx, c.Place) // on disk while the identity provider thinks
 	})
 	both.Go(func() (err error) {
 		if _, err := s.Provider.Party(bctx); err != nil {
@@ -193,13 +194,8 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 		c.Grant, err = grant.Get(bctx, s.Provider, c.Target)
 		return err
 	})
-	if err := both.Wait(); err != nil {
-		return c, client, err
-	}
-	if err := s.pin(ctx, c.Place); err != nil {
-		return c, client, err
-	}
-	return c, client, nil
+	err := both.Wait()
+	return c, client, err
 }
 
 // pace is how an authorization server is asked for this server's tokens, by all

@@ -146,6 +146,10 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	if err != nil {
 		var held *pace.Held
 		if !errors.As(err, &held) { // which knows no more than the failure before it
+			if key.Mode != "" { // as whoever asks the same next will name it: the server may be pinned by now
+				record, _ = s.State.Read()
+				key = s.key(record, h, key.Mode, a)
+			}
 			s.recordFailure(ctx, key, chain.Mode, err)
 		}
 		return s.orElse(cached, ok, a, err)
