@@ -51,7 +51,7 @@ func (d *Dir) Cache(key string, maxAge time.Duration) ([]byte, bool) {
 // is a miss.
 func (d *Dir) SetCache(key string, data []byte) {
 	if len(data) <= maxCached {
-		_ = d.replaceFile(cacheFile(key), append([]byte(cacheHead(key, d.now().UnixNano(), data)), data...), false)
+		_ = d.replaceFile(cacheFile(key), append([]byte(cacheHead(key, d.now().UnixNano(), data)), data...), spare)
 	}
 }
 

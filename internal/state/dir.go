@@ -104,25 +104,33 @@ func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string
 
 // WriteFile replaces name as one step: a reader, and whoever comes after a
 // crash, finds the old content or the new one. Mode 0600 under any umask.
-func (d *Dir) WriteFile(name string, data []byte) error { return d.replaceFile(name, data, true) }
+func (d *Dir) WriteFile(name string, data []byte) error { return d.replaceFile(name, data, durable) }
 
 // WriteSpare is WriteFile for what can be had again: it may be lost in a power cut.
-func (d *Dir) WriteSpare(name string, data []byte) error { return d.replaceFile(name, data, false) }
+func (d *Dir) WriteSpare(name string, data []byte) error { return d.replaceFile(name, data, spare) }
 
-// replaceFile is WriteFile for what need not survive a power cut, unless durable:
-// each of its two waits for the disk can cost more than a request.
-func (d *Dir) replaceFile(name string, data []byte, durable bool) error {
+// care is what a power cut may do to a file that was just written. Each step costs a
+// wait for the disk, which can be longer than a request.
+type care int
+
+const (
+	spare   care = iota // it may be torn
+	untorn              // it is as it was before, or as it was written
+	durable             // it is as it was written
+)
+
+func (d *Dir) replaceFile(name string, data []byte, c care) error {
 	path, err := d.join(name)
 	if err != nil {
 		return err
 	}
-	if err := d.write(path, data, durable); err != nil {
+	if err := d.write(path, data, c); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-func (d *Dir) write(path string, data []byte, durable bool) (err error) {
+func (d *Dir) write(path string, data []byte, c care) (err error) {
 	folder := filepath.Dir(path)
 	if err := d.makeFolder(folder); err != nil {
 		return err
@@ -143,7 +151,7 @@ func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if durable {
+	if c >= untorn {
 		if err := f.Sync(); err != nil {
 			return err
 		}
@@ -162,7 +170,7 @@ func (d *Dir) write(path string, data []byte, durable bool) (err error) {
 		return err
 	}
 	sweep(folder, d.now())
-	if !durable {
+	if c < durable {
 		return nil
 	}
 	return syncFolder(folder)

@@ -19,7 +19,17 @@ import (
 // with fifty servers these would otherwise take longer than getting their tokens.
 // So change may run in another goroutine, and again when a change before it failed.
 func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
-	u := &update{change: change, turn: make(chan struct{}, 1), done: make(chan struct{})}
+	return d.update(ctx, durable, change)
+}
+
+// Note is Update for what can be had again: after a power cut the state may be the
+// one before the change, and nothing else.
+func (d *Dir) Note(ctx context.Context, change func(*File) error) error {
+	return d.update(ctx, untorn, change)
+}
+
+func (d *Dir) update(ctx context.Context, c care, change func(*File) error) error {
+	u := &update{change: change, care: c, turn: make(chan struct{}, 1), done: make(chan struct{})}
 	if d.updates.leads(u) {
 		return d.lead(ctx, u)
 	}
@@ -46,6 +56,7 @@ func (d *Dir) Update(ctx context.Context, change func(*File) error) error {
 // that its goroutine has to go to work.
 type update struct {
 	change func(*File) error
+	care   care
 	err    error
 	turn   chan struct{}
 	done   chan struct{}
@@ -146,8 +157,9 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	if f.Servers == nil {
 		f.Servers = map[string]Server{}
 	}
-	version := f.Version
+	version, most := f.Version, spare
 	for _, u := range list {
+		most = max(most, u.care)
 		if err := u.change(&f); err != nil {
 			return true, err
 		}
@@ -164,5 +176,5 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	if after, err = encode(f); err != nil {
 		return false, err
 	}
-	return false, d.WriteFile(fileName, after)
+	return false, d.replaceFile(fileName, after, most)
 }

@@ -19,7 +19,11 @@ func TestUpdatesShareAWriting(t *testing.T) {
 	errs := make([]error, n)
 	for i := range n {
 		wg.Go(func() {
-			errs[i] = d.Update(t.Context(), func(f *state.File) error {
+			write := d.Update
+			if i%2 == 0 {
+				write = d.Note
+			}
+			errs[i] = write(t.Context(), func(f *state.File) error {
 				url := fmt.Sprint("https://", i)
 				f.Servers[url] = state.Server{URL: url}
 				if i%10 == 3 {

@@ -154,7 +154,7 @@ func (s *Source) store(ctx context.Context, k key, c Chain) {
 		Key: k, AccessToken: t.AccessToken.Reveal(), Type: t.Type, Obtained: s.now(), Expires: t.Expires, Scopes: t.Scopes,
 	})
 	if err == nil {
-		err = s.update(ctx, func(r *state.Server) {
+		err = s.note(ctx, func(r *state.Server) {
 			r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
 			r.Mode, r.ModeWhy, r.DPoP = c.Mode, c.ModeWhy, t.Type == "DPoP"
 			r.Managed = r.Managed || c.Mode == config.ModeEMA

@@ -35,7 +35,7 @@ type keyKeeper interface {
 	drop()
 }
 
-// Seal keeps a short-lived value in a file of its own.
+// Seal keeps a short-lived value in a file of its own. A power cut may cost it.
 func (v *Vault) Seal(ctx context.Context, name string, plain []byte) error {
 	err := func() error {
 		if err := checkName(name); err != nil {
@@ -48,7 +48,7 @@ func (v *Vault) Seal(ctx context.Context, name string, plain []byte) error {
 				return err
 			}
 		}
-		return v.seal(ctx, key, name, plain)
+		return v.seal(ctx, key, name, plain, v.dir.WriteSpare)
 	}()
 	if err != nil {
 		return fmt.Errorf("seal %q: %w", name, err)
@@ -77,7 +77,7 @@ func (v *Vault) Discard(name string) error {
 
 func (v *Vault) discard(name string) error { return v.dir.Remove(sealedFile(name)) }
 
-func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []byte) error {
+func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []byte, write func(name string, data []byte) error) error {
 	if len(plain) > maxSealed {
 		return fmt.Errorf("%d bytes are more than the %d that a sealed file holds", len(plain), maxSealed)
 	}
@@ -91,7 +91,7 @@ func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []
 		return err
 	}
 	defer unlock()
-	return v.dir.WriteFile(sealedFile(name), b)
+	return write(sealedFile(name), b)
 }
 
 func (v *Vault) open(ctx context.Context, name string, shortLived bool) ([]byte, error) {

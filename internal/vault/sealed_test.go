@@ -306,7 +306,7 @@ func TestBigItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.seal(ctx, key, itemFile("a"), []byte(big)); err != nil {
+	if err := v.seal(ctx, key, itemFile("a"), []byte(big), v.dir.WriteFile); err != nil {
 		t.Fatal(err)
 	}
 	if get() != "small" {
