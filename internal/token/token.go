@@ -369,16 +369,18 @@ func (s *Source) recordFailure(ctx context.Context, asked key, mode string, err 
 // update changes the server's record. That it fails is no reason to withhold a
 // token, and a deadline that has passed is no reason not to try.
 func (s *Source) update(ctx context.Context, change func(*state.Server)) error {
-	return s.change(ctx, s.State.Update, change)
+	return s.change(ctx, time.Second, s.State.Update, change)
 }
 
-// note is update for what can be had again after a power cut.
+// note is update for what can be had again after a power cut. It is patient: of a
+// hundred processes that write at once, the one whose token is not kept has another
+// one ask for it again.
 func (s *Source) note(ctx context.Context, change func(*state.Server)) error {
-	return s.change(ctx, s.State.Note, change)
+	return s.change(ctx, 3*time.Second, s.State.Note, change)
 }
 
-func (s *Source) change(ctx context.Context, write func(context.Context, func(*state.File) error) error, change func(*state.Server)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+func (s *Source) change(ctx context.Context, patience time.Duration, write func(context.Context, func(*state.File) error) error, change func(*state.Server)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return write(ctx, func(f *state.File) error {
 		r := f.Servers[s.Server.URL]
