@@ -62,11 +62,23 @@ func newBareRoot(a *app, only *cobra.Command) *cobra.Command {
 func newRoot(a *app) *cobra.Command {
 	root := rootOf(a)
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.catchSignals() }
-	root.AddCommand(
-		newLogin(a), newLogout(a), newStatus(a), newServer(a),
-		newToken(a), newHeaders(a), newBridge(a), newProxy(a), newExec(a), newEnv(a), newWarm(a), newIDJAG(a), newExplain(a),
-		newSetup(a), newTeardown(a), newImport(a), newCIMD(a), newKeys(a), newVersion(a),
-	)
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Sign in:", []*cobra.Command{newLogin(a), newLogout(a), newStatus(a)}},
+		{"Servers:", []*cobra.Command{newServer(a), newExplain(a), newWarm(a)}},
+		{"MCP clients:", []*cobra.Command{newSetup(a), newTeardown(a), newImport(a), newBridge(a), newProxy(a)}},
+		{"Tokens, for scripts and programs:", []*cobra.Command{newToken(a), newHeaders(a), newExec(a), newEnv(a), newIDJAG(a)}},
+		{"For administrators:", []*cobra.Command{newCIMD(a), newKeys(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, c := range group.commands {
+			c.GroupID = group.title
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(newVersion(a))
 	return root
 }
 
