@@ -11,7 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/deliver/clients"
+	"github.com/mcpauth/mcpauth/internal/state"
 )
 
 type setupOptions struct {
@@ -25,8 +27,8 @@ func newSetup(a *app) *cobra.Command {
 		Use:   "setup CLIENT [SERVER]...",
 		Short: "Write servers into an MCP client's own configuration",
 		Long: `Make an MCP client use mcpauth for these servers, or for all that are configured.
-Claude Code and Codex run "mcpauth headers" at each connection; all others start
-"mcpauth bridge". Comments, order and foreign entries stay, and the first change
+Claude Code and Codex run "mcpauth headers" at each connection; all others, and all
+for a server whose tokens are bound to a key, start "mcpauth bridge". Comments, order and foreign entries stay, and the first change
 leaves a copy of the file beside it. "mcpauth teardown" takes the entries out.
 
   mcpauth setup --list
@@ -143,23 +145,29 @@ func (a *app) difference(ch clients.Change) error {
 
 // serversFor finds the servers with these names or URLs; without names all of them.
 func (a *app) serversFor(names []string) (list []clients.Server, err error) {
+	record := a.recorded()
 	for _, name := range names {
 		s, err := a.cfg.Server(name)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, clients.Server{Name: s.Name, URL: s.URL})
+		list = append(list, a.clientServer(s, record))
 	}
 	if len(names) > 0 {
 		return list, nil
 	}
 	for _, s := range a.cfg.Servers() {
-		list = append(list, clients.Server{Name: s.Name, URL: s.URL})
+		list = append(list, a.clientServer(s, record))
 	}
 	if len(list) == 0 {
 		return nil, &usageError{text: "no servers are configured", hint: "mcpauth server add NAME URL --client-id ID"}
 	}
 	return list, nil
+}
+
+func (a *app) clientServer(s config.Server, record state.File) clients.Server {
+	bound := s.OAuth.DPoPOrDefault() == "required" || record.Servers[s.URL].DPoP
+	return clients.Server{Name: s.Name, URL: s.URL, Bound: bound}
 }
 
 // flagsToKeep are those without which a call by a client, which has no variables

@@ -99,7 +99,7 @@ func TestTable(t *testing.T) {
 		}
 		seen[c.ID] = true
 		for _, q := range []Request{{Run: run()}, {Run: run(), Bridge: true}, {Run: Run{Program: `C:\Program Files\mcpauth.exe`, OS: "windows"}}} {
-			entry := c.entry(Server{"team.wiki", "https://wiki.example/mcp"}, q).plain()
+			entry := c.entry(Server{Name: "team.wiki", URL: "https://wiki.example/mcp"}, q).plain()
 			if !isOurs("team-wiki", entry) || isOurs("wiki", entry) {
 				t.Errorf("%s: %v is not recognized", c.ID, entry)
 			}

@@ -11,7 +11,13 @@ import (
 )
 
 // Server is a configured server.
-type Server struct{ Name, URL string }
+type Server struct {
+	Name, URL string
+
+	// Bound says that its tokens are bound to a key, so that a header helper is of no
+	// use.
+	Bound bool
+}
 
 // key is the server's name as clients take it: some allow no dots.
 func (s Server) key() string { return strings.ReplaceAll(s.Name, ".", "-") }
@@ -99,7 +105,7 @@ func (o object) plain() map[string]any {
 
 // Entry returns how the client wants to have a server written down.
 func (c Client) entry(s Server, q Request) object {
-	if c.helper != nil && !q.Bridge {
+	if c.helper != nil && !q.Bridge && !s.Bound {
 		return c.helper(s, q.Run)
 	}
 	return c.bridge(s, q.Run)

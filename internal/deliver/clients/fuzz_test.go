@@ -28,7 +28,7 @@ var odd = map[string][]string{
 	},
 }
 
-var wiki = Server{"wiki", "https://wiki.example/mcp"}
+var wiki = Server{Name: "wiki", URL: "https://wiki.example/mcp"}
 
 func run() Run { return Run{Program: "/opt/bin/mcpauth", OS: "linux"} }
 

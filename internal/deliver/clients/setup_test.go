@@ -17,7 +17,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/state"
 )
 
-var docs = Server{"docs", "https://docs.example/mcp"}
+var docs = Server{Name: "docs", URL: "https://docs.example/mcp"}
 
 func editor(t *testing.T) Editor {
 	p := place(t, "linux")
@@ -262,7 +262,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a file that others write: %v", err)
 	}
 	write(t, file, "", 0o600)
-	q.Servers = []Server{{"a.b", "https://1.example"}, {"a-b", "https://2.example"}}
+	q.Servers = []Server{{Name: "a.b", URL: "https://1.example"}, {Name: "a-b", URL: "https://2.example"}}
 	if _, err := e.Setup(t.Context(), c, q); err == nil || !strings.Contains(err.Error(), "two servers") {
 		t.Error(err)
 	}
