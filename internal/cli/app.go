@@ -245,6 +245,14 @@ func (a *app) finish(ctx context.Context) {
 	}
 }
 
+// end is finish for a command: of what it opened nothing is left.
+func (a *app) end(ctx context.Context) {
+	a.finish(ctx)
+	if a.net != nil {
+		a.net.CloseIdle()
+	}
+}
+
 // finishTime is the longest that a program waits at its end for renewals.
 const finishTime = 10 * time.Second
 

@@ -24,7 +24,7 @@ func Main(ctx context.Context, env Env) int {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.ExecuteContext(ctx)
-	defer a.finish(ctx)
+	defer a.end(ctx)
 	if err == nil {
 		return exitOK
 	}

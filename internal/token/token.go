@@ -27,8 +27,6 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/dpop"
-	"github.com/mcpauth/mcpauth/pkg/endpoint"
-	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -251,63 +249,6 @@ func (s *Source) good(c entry, a Ask) bool {
 	return !s.refused(c, a) && s.timely(c) && s.now().Before(pace.RenewAt(c.name, c.obtained, c.Expires)) && c.Expires.Sub(s.now()) > a.MinTTL
 }
 
-// clockWrong reports that nothing can be had while this computer's clock is as it is.
-func clockWrong(err error) bool {
-	var id *identity.Untrusted
-	var check *idjag.CheckError
-	return errors.As(err, &id) && id.Rule == "T5" || errors.As(err, &check) && check.Rule == "X9"
-}
-
-// webPage is how package endpoint calls one.
-const webPage = "a web page"
-
-func temporary(err error) bool {
-	var e *endpoint.Error
-	var st *discover.StatusError
-	var busy *state.Busy
-	var page *discover.Malformed
-	switch {
-	case errors.As(err, &e):
-		return e.Temporary() || e.Strange == webPage // a hotel's or a proxy's, in place of an answer
-	case errors.As(err, &page):
-		return page.WebPage
-	case errors.As(err, &st):
-		return st.Status >= 500 || st.Status == 429
-	case errors.As(err, &busy), errors.Is(err, context.DeadlineExceeded):
-		return true
-	}
-	switch wire.Classify(err) {
-	case wire.Timeout, wire.DNS, wire.Refused, wire.Unreachable, wire.Reset, wire.Proxy:
-		return true
-	}
-	return false
-}
-
-// unusable reports that what came is no answer at all: of a party that is out of
-// order, or of somebody in between.
-func unusable(err error) bool {
-	var e *endpoint.Error
-	var st *discover.StatusError
-	var page *discover.Malformed
-	var check *idjag.CheckError
-	var untrusted *identity.Untrusted
-	switch {
-	case errors.As(err, &untrusted):
-		return untrusted.Rule == "T5" // a clock is wrong, and the token was had before it was
-	case errors.As(err, &e):
-		return e.Strange != ""
-	case errors.As(err, &check):
-		return !check.Security
-	case errors.As(err, &st), errors.As(err, &page):
-		return true
-	}
-	switch wire.Classify(err) {
-	case wire.Certificate, wire.WrongHost, wire.Expired, wire.TLS, wire.Size:
-		return true
-	}
-	return false
-}
-
 // scopes are those asked for, or nil when the server's metadata decides.
 func (s *Source) scopes(a Ask) []string {
 	list := a.Scopes
@@ -334,72 +275,10 @@ func (s *Source) parties() stage.Parties {
 	return p
 }
 
-// recordFailure keeps the last failure for status. Callers of helpers often
-// throw stderr away.
-func (s *Source) recordFailure(ctx context.Context, asked key, mode string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	failure := &state.Failure{When: s.now(), Message: wire.Clean(err.Error())}
-	var at *stage.Error
-	if errors.As(err, &at) {
-		failure.Stage = string(at.Stage)
-	}
-	var e *endpoint.Error
-	if errors.As(err, &e) {
-		failure.Code = wire.Clean(e.Code)
-	}
-	var check *idjag.CheckError
-	var untrusted *identity.Untrusted
-	switch {
-	case errors.As(err, &check):
-		failure.Code, failure.Check = check.Rule, wire.Clean(check.What)
-	case errors.As(err, &untrusted):
-		failure.Code, failure.Check = untrusted.Rule, wire.Clean(untrusted.What)
-	}
-	err = s.update(ctx, func(r *state.Server) {
-		r.LastError, r.LastAsked = failure, asked.name()
-		r.Managed = r.Managed || s.decidedAgainst(mode, *failure)
-	})
-	if err != nil {
-		s.warn("%v", err)
-	}
-}
-
-// update changes the server's record. That it fails is no reason to withhold a
-// token, and a deadline that has passed is no reason not to try.
-func (s *Source) update(ctx context.Context, change func(*state.Server)) error {
-	return s.change(ctx, time.Second, s.State.Update, change)
-}
-
-// note is update for what can be had again after a power cut. It is patient: of a
-// hundred processes that write at once, the one whose token is not kept has another
-// one ask for it again.
-func (s *Source) note(ctx context.Context, change func(*state.Server)) error {
-	return s.change(ctx, 3*time.Second, s.State.Note, change)
-}
-
-func (s *Source) change(ctx context.Context, patience time.Duration, write func(context.Context, func(*state.File) error) error, change func(*state.Server)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return write(ctx, func(f *state.File) error {
-		r := f.Servers[s.Server.URL]
-		r.URL = s.Server.URL
-		change(&r)
-		f.Servers[s.Server.URL] = r
-		return nil
-	})
-}
-
 func (s *Source) warn(format string, args ...any) {
 	if s.Warn != nil {
 		s.Warn(fmt.Sprintf(format, args...))
 	}
-}
-
-func (s *Source) record() state.Server {
-	f, _ := s.State.Read()
-	return f.Servers[s.Server.URL]
 }
 
 func (s *Source) now() time.Time {

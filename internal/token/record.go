@@ -1,0 +1,76 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/stage"
+	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/wire"
+	"github.com/mcpauth/mcpauth/pkg/endpoint"
+	"github.com/mcpauth/mcpauth/pkg/idjag"
+)
+
+// recordFailure keeps the last failure for status. Callers of helpers often
+// throw stderr away.
+func (s *Source) recordFailure(ctx context.Context, asked key, mode string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	failure := &state.Failure{When: s.now(), Message: wire.Clean(err.Error())}
+	var at *stage.Error
+	if errors.As(err, &at) {
+		failure.Stage = string(at.Stage)
+	}
+	var e *endpoint.Error
+	if errors.As(err, &e) {
+		failure.Code = wire.Clean(e.Code)
+	}
+	var check *idjag.CheckError
+	var untrusted *identity.Untrusted
+	switch {
+	case errors.As(err, &check):
+		failure.Code, failure.Check = check.Rule, wire.Clean(check.What)
+	case errors.As(err, &untrusted):
+		failure.Code, failure.Check = untrusted.Rule, wire.Clean(untrusted.What)
+	}
+	err = s.update(ctx, func(r *state.Server) {
+		r.LastError, r.LastAsked = failure, asked.name()
+		r.Managed = r.Managed || s.decidedAgainst(mode, *failure)
+	})
+	if err != nil {
+		s.warn("%v", err)
+	}
+}
+
+// update changes the server's record. That it fails is no reason to withhold a
+// token, and a deadline that has passed is no reason not to try.
+func (s *Source) update(ctx context.Context, change func(*state.Server)) error {
+	return s.change(ctx, time.Second, s.State.Update, change)
+}
+
+// note is update for what can be had again after a power cut. It is patient: of a
+// hundred processes that write at once, the one whose token is not kept has another
+// one ask for it again.
+func (s *Source) note(ctx context.Context, change func(*state.Server)) error {
+	return s.change(ctx, 3*time.Second, s.State.Note, change)
+}
+
+func (s *Source) change(ctx context.Context, patience time.Duration, write func(context.Context, func(*state.File) error) error, change func(*state.Server)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return write(ctx, func(f *state.File) error {
+		r := f.Servers[s.Server.URL]
+		r.URL = s.Server.URL
+		change(&r)
+		f.Servers[s.Server.URL] = r
+		return nil
+	})
+}
+
+func (s *Source) record() state.Server {
+	f, _ := s.State.Read()
+	return f.Servers[s.Server.URL]
+}
