@@ -151,6 +151,9 @@ func (b *bridge) refuse(m *message, err error) {
 
 // carry takes one message to the server and its answer back.
 func (b *bridge) carry(ctx context.Context, m *message) {
+	if m.method == "notifications/initialized" && !m.modern() {
+		m.accepted = func() {} // calls come after the stream on which the server may speak of them
+	}
 	err := b.exchange(ctx, m)
 	if m.tooNew && ctx.Err() == nil {
 		if t := b.backwardFrom(ctx, m); t != nil {
@@ -185,6 +188,7 @@ func (b *bridge) carry(ctx context.Context, m *message) {
 	case m.method == "notifications/initialized" && !m.modern():
 		if s := b.current(); s != nil {
 			b.listen(s)
+			s.awaitStream(ctx)
 		}
 	}
 }

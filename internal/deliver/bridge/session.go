@@ -99,6 +99,20 @@ func (b *bridge) listen(s *session) {
 	})
 }
 
+// openTime is how long the first call waits for the session's stream. Some servers
+// say nothing on it, not even that it is open, before they have something to say.
+const openTime = 50 * time.Millisecond
+
+func (s *session) awaitStream(ctx context.Context) {
+	t := time.NewTimer(openTime)
+	defer t.Stop()
+	select {
+	case <-s.opened:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // cursor is where a stream can be taken up again.
 type cursor struct {
 	id    string
