@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mcpauth/mcpauth/internal/deliver/bridge"
@@ -38,6 +39,36 @@ func TestResume(t *testing.T) {
 		if q.method == http.MethodGet && (q.header.Get("Mcp-Session-Id") != "s1" || q.header.Get("Accept") != "text/event-stream") {
 			t.Errorf("GET with %v", q.header)
 		}
+	}
+}
+
+// A call comes after the session's stream is open: what the server says of the call on
+// that stream must not be lost, and a stream that opens meanwhile looks like one that
+// is taken up again.
+func TestStreamComesBeforeCalls(t *testing.T) {
+	for range 20 {
+		var open atomic.Bool
+		s := sessions(nil)
+		standing := s.answer
+		s.answer = func(w http.ResponseWriter, r *http.Request, body string) {
+			switch {
+			case r.Method == http.MethodGet:
+				open.Store(true)
+				event(w, ": here\n\n")
+				<-r.Context().Done()
+				return
+			case strings.Contains(body, `"id":1`) && !open.Load():
+				t.Error("a call came before the stream was open")
+			}
+			standing(w, r, body)
+		}
+		r := start(t, serve(t, s), nil)
+		r.say(t, hello)
+		r.hear(t, 1)
+		r.say(t, inited, ask1)
+		r.hear(t, 1)
+		r.in.Close()
+		<-r.ended
 	}
 }
 
