@@ -16,9 +16,6 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 )
 
-// offline is the scope that refresh tokens come with; it is nothing to a person.
-const offline = "offline_access"
-
 // personTime is how long a program that may ask a person waits for one.
 const personTime = 5 * time.Minute
 
@@ -68,7 +65,7 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 			Server  serverStatus `json:"server"`
 		}{1, serverOf(s.Server, a.recorded().Servers[s.Server.URL])})
 	}
-	scopes := strings.Join(slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return s == offline }), " ")
+	scopes := strings.Join(slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return s == consent.Offline }), " ")
 	if scopes == "" {
 		scopes = "no scope"
 	}

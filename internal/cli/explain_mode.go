@@ -47,7 +47,7 @@ func explainMode(err error, at *stage.Error, r *report) bool {
 		r.Message = needed.Error()
 		command := "mcpauth login " + needed.Server
 		for _, scope := range needed.Scopes {
-			if scope != offline && plain(scope) && !strings.Contains(scope, " ") {
+			if scope != consent.Offline && plain(scope) && !strings.Contains(scope, " ") {
 				command += " --scope " + scope
 			}
 		}

@@ -19,8 +19,9 @@ import (
 // who the other party is, in messages.
 const who = "the authorization server"
 
-// offline is the scope that refresh tokens come with (MCP, Refresh Tokens).
-const offline = "offline_access"
+// Offline is the scope that refresh tokens come with (MCP, Refresh Tokens). It is
+// asked for where the server lists it, and is nothing to a person.
+const Offline = "offline_access"
 
 // storingTime bounds the storing of a consent, which waits for a renewal at most.
 const storingTime = 2*renewalTime + 5*time.Second
@@ -78,7 +79,7 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 // agreed to.
 func (t Target) prompt(scopes []string) string {
 	switch p := t.Server.OAuth.Prompt; {
-	case p == "off", p == "" && !slices.Contains(scopes, "offline_access"):
+	case p == "off", p == "" && !slices.Contains(scopes, Offline):
 		return ""
 	case p != "":
 		return p
@@ -134,8 +135,8 @@ func (k *Keeper) scopes(t Target, client clientauth.Client) []string {
 			return o.MaxScopes != nil && !slices.Contains(o.MaxScopes, s) && !slices.Contains(o.Scopes, s)
 		}))
 	}
-	if len(list) > 0 && slices.Contains(t.AS.ScopesSupported, offline) {
-		list = union(list, []string{offline})
+	if len(list) > 0 && slices.Contains(t.AS.ScopesSupported, Offline) {
+		list = union(list, []string{Offline})
 	}
 	return list
 }
@@ -163,7 +164,7 @@ func (k *Keeper) spend(ctx context.Context, t Target, client clientauth.Client, 
 		token.Scopes = scopes
 	}
 	for _, s := range scopes {
-		if s != offline && !slices.Contains(token.Scopes, s) {
+		if s != Offline && !slices.Contains(token.Scopes, s) {
 			token.Reduced = append(token.Reduced, s)
 		}
 	}

@@ -11,10 +11,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
+	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
@@ -32,7 +32,7 @@ type Keeper struct {
 	Now   func() time.Time  // nil means time.Now
 	Warn  func(text string) // nil drops warnings; called by any goroutine
 
-	renewals sync.WaitGroup // that may outlive their callers
+	renewals identity.Lasting
 }
 
 // Target is the server that a consent is for.

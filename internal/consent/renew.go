@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/internal/wire"
@@ -117,37 +118,18 @@ func (k *Keeper) drop(ctx context.Context, t Target, c state.Consent, why string
 // ctx lets it. The renewal itself goes on whatever happens to ctx: its answer may
 // hold the only refresh token that is still good (attack S30).
 func (k *Keeper) begin(ctx context.Context, r renewal, unlock func()) (endpoint.Token, error) {
-	type outcome struct {
-		token endpoint.Token
-		err   error
-	}
-	done := make(chan outcome, 1)
-	k.renewals.Go(func() {
+	token, err := identity.Outlive(ctx, &k.renewals, func(ctx context.Context) (endpoint.Token, error) {
 		defer unlock()
-		token, err := k.refresh(context.WithoutCancel(ctx), r)
-		done <- outcome{token, err}
+		return k.refresh(ctx, r)
 	})
-	select {
-	case o := <-done:
-		return o.token, o.err
-	case <-ctx.Done():
-		return endpoint.Token{}, fmt.Errorf("renew the consent: %w", ctx.Err())
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("renew the consent: %w", err)
 	}
+	return token, err
 }
 
-// Settle waits for renewals whose callers have gone. A program that is about to
-// end calls it after it has given its answer.
-func (k *Keeper) Settle(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		k.renewals.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
+// Settle waits for renewals whose callers have gone.
+func (k *Keeper) Settle(ctx context.Context) { k.renewals.Settle(ctx) }
 
 // refresh is one refresh grant (RFC 6749 section 6). It asks for no scopes: that
 // yields what was granted.

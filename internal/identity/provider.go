@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/clientkey"
@@ -45,7 +44,7 @@ type Provider struct {
 
 	meta     remembered[discover.ServerMetadata]
 	client   remembered[clientauth.Client]
-	renewals sync.WaitGroup // that may outlive their callers
+	renewals Lasting
 }
 
 // Metadata returns what the identity provider publishes, asked for once.

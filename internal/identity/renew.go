@@ -160,38 +160,16 @@ func (p *Provider) begin(ctx context.Context, id state.Identity, unlock func()) 
 		unlock()
 		return Subject{}, err
 	}
-	type outcome struct {
-		s   Subject
-		err error
-	}
-	done := make(chan outcome, 1)
-	p.renewals.Go(func() {
+	s, err := Outlive(ctx, &p.renewals, func(ctx context.Context) (Subject, error) {
 		defer unlock()
-		s, err := p.refresh(context.WithoutCancel(ctx), party, id, refresh)
-		done <- outcome{s, p.at(stage.Renewal, err)}
+		return p.refresh(ctx, party, id, refresh)
 	})
-	select {
-	case o := <-done:
-		return o.s, o.err
-	case <-ctx.Done():
-		return Subject{}, p.at(stage.Renewal, ctx.Err())
-	}
+	return s, p.at(stage.Renewal, err)
 }
 
-// Settle waits for renewals whose callers have gone. A program that is about to
-// end calls it after it has given its answer: a renewal that dies with the
-// process can cost the sign-in.
-func (p *Provider) Settle(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		p.renewals.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
+// Settle waits for renewals whose callers have gone: one that dies with the process
+// can cost the sign-in.
+func (p *Provider) Settle(ctx context.Context) { p.renewals.Settle(ctx) }
 
 func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, refresh secret.Text) (Subject, error) {
 	asking, cancel := context.WithTimeout(ctx, renewalTime)

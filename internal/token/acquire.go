@@ -231,7 +231,7 @@ func (s *Source) server(ctx context.Context, t grant.Target) (discover.ServerMet
 	as := s.configured(t)
 	if as.TokenEndpoint == "" {
 		var err error
-		if as, err = s.metadata(ctx, t.AS); err != nil {
+		if as, err = s.Metadata(ctx, t.AS); err != nil {
 			return as, clientauth.Client{}, err
 		}
 	}

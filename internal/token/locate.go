@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpauth/mcpauth/internal/consent"
 	"github.com/mcpauth/mcpauth/internal/stage"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/wire"
@@ -72,7 +73,7 @@ func (s *Source) challenged(ctx context.Context, _ bool) (Place, error) {
 func (s *Source) find(ctx context.Context, fresh, challenge bool) (Place, error) {
 	o := s.Server.OAuth
 	if o.LegacyDiscovery {
-		as, err := s.metadata(ctx, "")
+		as, err := s.Metadata(ctx, "")
 		return Place{Resource: s.Server.URL, AS: as.Issuer, DPoPRequired: s.record().DPoP}, err
 	}
 	res, heard, err := s.resource(ctx, fresh, challenge)
@@ -146,7 +147,7 @@ func (s *Source) wanted(r discover.Resource) []string {
 	}
 	most := s.Server.OAuth.MaxScopes
 	return slices.DeleteFunc(slices.Clone(list), func(scope string) bool {
-		return scope == "offline_access" || most != nil && !slices.Contains(most, scope)
+		return scope == consent.Offline || most != nil && !slices.Contains(most, scope)
 	})
 }
 

@@ -66,7 +66,7 @@ func (s *Source) decide(ctx context.Context, record state.File) (mode, why strin
 	if err != nil {
 		return "", "", err
 	}
-	as, err := s.metadata(ctx, p.AS)
+	as, err := s.Metadata(ctx, p.AS)
 	if err != nil {
 		return "", "", err
 	}
@@ -93,13 +93,8 @@ func (s *Source) decidedAgainst(mode string, f state.Failure) bool {
 		f.Stage == string(stage.Exchange) && (f.Code == "access_denied" || f.Code == "invalid_target")
 }
 
-// Metadata is that of an authorization server, for a server that is being added.
+// Metadata is that of an authorization server, by its issuer.
 func (s *Source) Metadata(ctx context.Context, issuer string) (discover.ServerMetadata, error) {
-	return s.metadata(ctx, issuer)
-}
-
-// metadata is that of an authorization server, by its issuer.
-func (s *Source) metadata(ctx context.Context, issuer string) (discover.ServerMetadata, error) {
 	p := s.parties()
 	p.AS = issuer
 	ctx = wire.OnBehalfOf(ctx, s.Server.URL)

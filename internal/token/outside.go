@@ -90,14 +90,8 @@ func (s *Source) consentTarget(ctx context.Context, a Ask, asking bool) (Chain, 
 		Parties: c.Target.Parties, Server: s.Server, Company: s.Company, AS: c.AS,
 		Scopes: slices.Clone(c.Target.Scopes), Prover: bound, RequireBound: bound != nil,
 	}
-	if slices.Contains(c.AS.ScopesSupported, offline) && len(t.Scopes) > 0 && !slices.Contains(t.Scopes, offline) {
-		t.Scopes = append(t.Scopes, offline) // for a refresh token; never where the server does not know it (5.7)
-	}
 	return c, t, nil
 }
-
-// offline is the scope that refresh tokens come with.
-const offline = "offline_access"
 
 // alone gets a token for the client itself, or for the platform that it runs on.
 func (s *Source) alone(ctx context.Context, mode string, a Ask) (Chain, error) {
@@ -157,7 +151,7 @@ func (s *Source) outside(ctx context.Context, a Ask, asking bool) (c Chain, p *d
 	}
 	c.AS = s.configured(c.Target)
 	if c.AS.TokenEndpoint == "" {
-		if c.AS, err = s.metadata(ctx, c.Target.AS); err != nil {
+		if c.AS, err = s.Metadata(ctx, c.Target.AS); err != nil {
 			return c, nil, err
 		}
 	}
@@ -182,7 +176,7 @@ func (s *Source) Revoke(ctx context.Context) error {
 	}
 	p := s.parties()
 	p.AS, p.Outside = r.Consent.Issuer, true
-	as, err := s.metadata(ctx, p.AS)
+	as, err := s.Metadata(ctx, p.AS)
 	if err != nil {
 		return err
 	}
