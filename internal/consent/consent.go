@@ -147,7 +147,7 @@ func (k *Keeper) warn(format string, args ...any) {
 }
 
 func (k *Keeper) record(serverURL string) state.Server {
-	f, _ := k.State.Read()
+	f, _ := k.State.ReadServer(serverURL)
 	return f.Servers[serverURL]
 }
 

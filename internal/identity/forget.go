@@ -38,7 +38,7 @@ func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
 		return Forgotten{}, p.at(stage.Login, err)
 	}
 	defer unlock()
-	f, _ := p.State.Read()
+	f, _ := p.State.ReadIdentities()
 	was, known := f.Identities[p.IdP.Name]
 	done := Forgotten{Was: was}
 	items := p.itemsOf(p.configured())

@@ -123,7 +123,7 @@ func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state
 		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
 	}
 	defer unlock()
-	f, _ := p.State.Read()
+	f, _ := p.State.ReadIdentities()
 	before, had := f.Identities[p.IdP.Name]
 	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
 	if had && before.Slot == "" {
@@ -188,7 +188,7 @@ func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tok
 
 // current is the sign-in on record, if it is one of this configuration's.
 func (p *Provider) current() (state.Identity, bool) {
-	f, _ := p.State.Read()
+	f, _ := p.State.ReadIdentities()
 	return p.currentIn(f)
 }
 
@@ -200,7 +200,7 @@ func (p *Provider) currentIn(f state.File) (state.Identity, bool) {
 // Known returns who is signed in by the record, whether or not the sign-in can
 // still be used: a token that was had with it may still be good.
 func (p *Provider) Known() (state.Identity, error) {
-	f, _ := p.State.Read()
+	f, _ := p.State.ReadIdentities()
 	return p.KnownIn(f)
 }
 

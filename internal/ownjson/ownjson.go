@@ -18,6 +18,7 @@
 package ownjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -196,16 +197,35 @@ func (r *Reader) Raw() []byte {
 func (r *Reader) Skip() {
 	switch r.next() {
 	case '{':
-		r.Object(func(string) { r.Skip() })
+		r.list('{', '}', func() {
+			r.skipText()
+			if !r.take(':') {
+				r.fail()
+				return
+			}
+			r.Skip()
+		})
 	case '[':
 		r.List(r.Skip)
 	case '"':
-		if raw, _ := r.quoted(); raw == nil {
-			r.fail()
-		}
+		r.skipText()
 	default:
 		if len(r.word()) == 0 {
 			r.fail()
 		}
+	}
+}
+
+// skipText consumes a string without looking at it more than it must: most of a file
+// is about servers that nobody asked for.
+func (r *Reader) skipText() {
+	if r.next() == '"' {
+		if end := bytes.IndexByte(r.rest[1:], '"'); end >= 0 && bytes.IndexByte(r.rest[1:1+end], '\\') < 0 {
+			r.rest = r.rest[end+2:]
+			return
+		}
+	}
+	if raw, _ := r.quoted(); raw == nil {
+		r.fail()
 	}
 }

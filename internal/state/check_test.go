@@ -12,13 +12,13 @@ func TestEveryChangedByteIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(b, ""); err != nil {
+	if _, err := decode(b, every); err != nil {
 		t.Fatal(err)
 	}
 	for i := range b {
 		for _, flip := range []byte{1, 2, 0x20, 0x80, 0xff} {
 			b[i] ^= flip
-			if _, err := decode(b, ""); err == nil {
+			if _, err := decode(b, every); err == nil {
 				t.Fatalf("byte %d, changed by %#x, goes unseen", i, flip)
 			}
 			b[i] ^= flip
@@ -27,7 +27,7 @@ func TestEveryChangedByteIsSeen(t *testing.T) {
 	for from := range b {
 		for to := from + 1; to <= len(b); to++ {
 			left := slices.Concat(b[:from], b[to:])
-			if f, err := decode(left, ""); err == nil {
+			if f, err := decode(left, every); err == nil {
 				t.Fatalf("without the bytes %d to %d it is taken for %+v: %q", from, to, f, left)
 			}
 		}

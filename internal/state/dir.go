@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type Dir struct {
 	Now  func() time.Time // nil means time.Now
 
 	updates updates
+	memo    memo
+	swept   sync.Map // folders in which nothing is left of the dead, by path
 }
 
 // Open names the folder and touches nothing: it is made, with mode 0700, by the
@@ -169,7 +172,9 @@ func (d *Dir) write(path string, data []byte, c care) (err error) {
 	if err != nil {
 		return err
 	}
-	sweep(folder, d.now())
+	if _, done := d.swept.LoadOrStore(folder, true); !done {
+		sweep(folder, d.now())
+	}
 	if c < durable {
 		return nil
 	}

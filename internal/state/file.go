@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -131,18 +133,27 @@ type broken struct{ why string }
 
 func (e *broken) Error() string { return e.why }
 
+// every takes the records of all servers.
+func every(string) bool { return true }
+
 // Read returns the state. It never fails: without a file the File is zero; so
 // it is, with one warning, when the file cannot be used. A damaged file is
 // moved aside to state.json.bad, so that it is reported once and never stands
-// in the way. Read takes no lock, except to move a damaged file.
-func (d *Dir) Read() (File, []Warning) { return d.read("") }
+// in the way. Read takes no lock, except to move a damaged file. The File may be
+// shared with other callers: it is not for changing.
+func (d *Dir) Read() (File, []Warning) { return d.read(every) }
 
 // ReadServer is Read without the records of other servers, for who wants to know
 // of none: with fifty of them most of the time goes into the others.
-func (d *Dir) ReadServer(url string) (File, []Warning) { return d.read(url) }
+func (d *Dir) ReadServer(url string) (File, []Warning) {
+	return d.read(func(u string) bool { return u == url })
+}
 
-func (d *Dir) read(only string) (File, []Warning) {
-	f, err := d.load(only)
+// ReadIdentities is Read without the records of servers.
+func (d *Dir) ReadIdentities() (File, []Warning) { return d.read(func(string) bool { return false }) }
+
+func (d *Dir) read(server func(url string) bool) (File, []Warning) {
+	f, err := d.load(server)
 	if err == nil {
 		return f, nil
 	}
@@ -154,7 +165,7 @@ func (d *Dir) read(only string) (File, []Warning) {
 		defer cancel()
 		if unlock, lockErr := d.Lock(ctx, fileName); lockErr == nil {
 			defer unlock()
-			if f, again := d.load(only); again == nil {
+			if f, again := d.load(server); again == nil {
 				return f, nil
 			} else if damaged(again) {
 				w.Why += ", " + d.Aside(fileName)
@@ -164,15 +175,26 @@ func (d *Dir) read(only string) (File, []Warning) {
 	return File{}, []Warning{w}
 }
 
-func (d *Dir) load(only string) (File, error) {
+// load returns a File that others may have as well.
+func (d *Dir) load(server func(url string) bool) (File, error) {
+	b, err := d.text()
+	if f, ok := d.memo.of(b); ok || b == nil {
+		return f, err
+	}
+	return d.decode(b, server)
+}
+
+// text returns nil, and no error, when there is no file.
+func (d *Dir) text() ([]byte, error) {
 	b, err := d.ReadFile(fileName, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return File{}, nil
+		return nil, nil
 	}
-	if err != nil {
-		return File{}, err
-	}
-	f, err := decode(b, only)
+	return b, err
+}
+
+func (d *Dir) decode(b []byte, server func(url string) bool) (File, error) {
+	f, err := decode(b, server)
 	var newer *Newer
 	if errors.As(err, &newer) {
 		newer.Path = filepath.Join(d.path, fileName)
@@ -180,15 +202,41 @@ func (d *Dir) load(only string) (File, error) {
 	return f, err
 }
 
-// decode returns a zero File with every error. With only, it may leave out the
-// records of all other servers.
-func decode(b []byte, only string) (File, error) {
+// memo is what the file held when a process read it last. The second time that it
+// reads the same it will read it many times more, for one server after the other, as
+// warm does for fifty. Then all of it is decoded, once.
+type memo struct {
+	mu   sync.Mutex
+	text []byte
+	all  *File
+}
+
+func (m *memo) of(text []byte) (File, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if text == nil || !bytes.Equal(text, m.text) {
+		m.text, m.all = text, nil
+		return File{}, false
+	}
+	if m.all == nil {
+		f, err := decode(text, every)
+		if err != nil {
+			return File{}, false // decode will say so again
+		}
+		m.all = &f
+	}
+	return *m.all, true
+}
+
+// decode returns a zero File with every error. It may leave out the records of the
+// servers for which server is false.
+func decode(b []byte, server func(url string) bool) (File, error) {
 	var f File
 	if !whole(b) {
 		return f, &broken{"it is not as mcpauth left it"}
 	}
 	if checkAt(b) >= 0 {
-		if f, ok := fast(b, only); ok {
+		if f, ok := fast(b, server); ok {
 			return f, nil
 		}
 	}

@@ -89,6 +89,15 @@ func TestUpdateWritesOnlyChanges(t *testing.T) {
 	if after, _ := os.Stat(file); !os.SameFile(before, after) {
 		t.Error("the file was written again")
 	}
+	if err := os.WriteFile(file, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Update(ctx, nothing); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was made for no change, in place of a damaged one: %v", err)
+	}
 }
 
 func TestUpdateObeysContext(t *testing.T) {

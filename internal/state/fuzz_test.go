@@ -22,7 +22,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := decode(b, "")
+		got, err := decode(b, every)
 		if err != nil {
 			if diff := cmp.Diff(File{}, got); diff != "" {
 				t.Fatalf("%v comes with a value: %s", err, diff)
@@ -33,7 +33,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		got2, err := decode(again, "")
+		got2, err := decode(again, every)
 		if err != nil {
 			t.Fatal(err)
 		}

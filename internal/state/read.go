@@ -7,9 +7,9 @@ import "github.com/mcpauth/mcpauth/internal/ownjson"
 // types, and has to know every member of them: a test compares the two. What it
 // does not understand is encoding/json's to judge.
 
-// fast is decode for a file that agrees with its checksum. With only, the records
-// of all other servers are left out.
-func fast(b []byte, only string) (f File, ok bool) {
+// fast is decode for a file that agrees with its checksum. The records of servers
+// for which server is false are left out.
+func fast(b []byte, server func(url string) bool) (f File, ok bool) {
 	r := ownjson.New(b)
 	r.Object(func(name string) {
 		switch name {
@@ -23,11 +23,11 @@ func fast(b []byte, only string) (f File, ok bool) {
 		case "servers":
 			f.Servers = map[string]Server{}
 			r.Object(func(url string) {
-				if only != "" && url != only {
+				if server(url) {
+					f.Servers[url] = readServer(r)
+				} else {
 					r.Skip()
-					return
 				}
-				f.Servers[url] = readServer(r)
 			})
 		case "windows":
 			r.List(func() { f.Windows = append(f.Windows, r.Time()) })

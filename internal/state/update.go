@@ -3,8 +3,6 @@ package state
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -141,15 +139,21 @@ func (d *Dir) lead(ctx context.Context, u *update) error {
 // make reads, makes the changes and writes. failed says that one of the changes did,
 // and that nothing was written. The lock is held.
 func (d *Dir) make(list []*update) (failed bool, err error) {
-	f, err := d.load("")
+	before, err := d.text()
+	var f File
+	if err == nil && before != nil {
+		f, err = d.decode(before, every)
+	}
 	if damaged(err) {
 		d.Aside(fileName)
+		before = nil
 	} else if err != nil {
 		return false, err
 	}
-	before, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return false, fmt.Errorf("encode state: %w", err)
+	if before == nil { // which is as good as an empty one
+		if before, err = encode(File{Version: Version}); err != nil {
+			return false, err
+		}
 	}
 	if f.Identities == nil {
 		f.Identities = map[string]Identity{}
@@ -157,23 +161,16 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	if f.Servers == nil {
 		f.Servers = map[string]Server{}
 	}
-	version, most := f.Version, spare
+	most := spare
 	for _, u := range list {
 		most = max(most, u.care)
 		if err := u.change(&f); err != nil {
 			return true, err
 		}
 	}
-	f.Version = version // not for callers to change
-	after, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return false, fmt.Errorf("encode state: %w", err)
-	}
-	if bytes.Equal(before, after) {
-		return false, nil
-	}
-	f.Version = Version
-	if after, err = encode(f); err != nil {
+	f.Version = Version // not for callers to change
+	after, err := encode(f)
+	if err != nil || bytes.Equal(before, after) {
 		return false, err
 	}
 	return false, d.replaceFile(fileName, after, most)

@@ -35,7 +35,7 @@ func (s *Source) consented(ctx context.Context, a Ask) (Chain, error) {
 // in the person's name, and keeps what came of it. It is an error for a server
 // whose tokens the company decides about, whatever it says about itself.
 func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx context.Context, address string) error) (Token, error) {
-	record, _ := s.State.Read()
+	record := s.onRecord()
 	mode, why, err := s.decide(ctx, record)
 	if err == nil && mode != config.ModeOAuth {
 		err = &NoConsent{Server: s.Server.Name, Mode: mode}
@@ -62,7 +62,7 @@ func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx con
 		return Token{}, err
 	}
 	defer unlock()
-	record, _ = s.State.Read()
+	record = s.onRecord()
 	if h, err := s.holder(mode, record); err == nil {
 		s.store(ctx, s.key(record, h, mode, a).at(c), c)
 	}

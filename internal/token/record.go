@@ -71,6 +71,5 @@ func (s *Source) change(ctx context.Context, patience time.Duration, write func(
 }
 
 func (s *Source) record() state.Server {
-	f, _ := s.State.Read()
-	return f.Servers[s.Server.URL]
+	return s.onRecord().Servers[s.Server.URL]
 }

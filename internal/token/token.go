@@ -129,7 +129,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	defer unlock()
 	// Again: the one who held the lock may have brought it, and somebody else may
 	// have signed in (attack S31).
-	record, _ := s.State.Read()
+	record := s.onRecord()
 	h, key, cached, ok, err := s.look(ctx, record, a)
 	if err != nil {
 		return Token{}, err
@@ -145,7 +145,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 		var held *pace.Held
 		if !errors.As(err, &held) { // which knows no more than the failure before it
 			if key.Mode != "" { // as whoever asks the same next will name it: the server may be pinned by now
-				record, _ = s.State.Read()
+				record = s.onRecord()
 				key = s.key(record, h, key.Mode, a)
 			}
 			s.recordFailure(ctx, key, chain.Mode, err)
@@ -155,7 +155,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	// Not after a sign-out, which has to find everything there is, nor under the
 	// name of a person who was signed in before.
 	before := record
-	record, _ = s.State.Read()
+	record = s.onRecord()
 	now, err := s.holder(chain.Mode, record)
 	if key.Mode != chain.Mode { // not decided, or otherwise, when this began
 		h, _ = s.holder(chain.Mode, before)
@@ -176,16 +176,21 @@ func (s *Source) meanwhile(ctx context.Context, a Ask, asked time.Time) (entry, 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	record, _ := s.State.Read()
+	record := s.onRecord()
 	_, _, c, ok, err := s.look(ctx, record, a)
 	return c, err == nil && ok && (s.brought(c, asked, a) || !a.Fresh && s.good(c, a))
 }
 
-// seen is the state for the first look, without what concerns other servers.
+// seen is the state for the first look.
 func (s *Source) seen() state.File {
 	if s.Seen != nil {
 		return *s.Seen
 	}
+	return s.onRecord()
+}
+
+// onRecord is the state, without what concerns other servers.
+func (s *Source) onRecord() state.File {
 	f, _ := s.State.ReadServer(s.Server.URL)
 	return f
 }

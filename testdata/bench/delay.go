@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -25,6 +27,37 @@ func delay(l net.Listener, target string, rtt time.Duration) {
 			pump(server, client, time.Time{}, rtt/2)
 		}()
 	}
+}
+
+// roundTrip measures the one of a line of delay: the median of many.
+func roundTrip(e *ends, rtt time.Duration) time.Duration {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	e.must(err, "open a port")
+	defer echo.Close()
+	line, err := net.Listen("tcp", "127.0.0.1:0")
+	e.must(err, "open a port")
+	defer line.Close()
+	go func() {
+		if c, err := echo.Accept(); err == nil {
+			io.Copy(c, c)
+			c.Close()
+		}
+	}()
+	go delay(line, echo.Addr().String(), rtt)
+	c, err := net.Dial("tcp", line.Addr().String())
+	e.must(err, "connect")
+	defer c.Close()
+	took := make([]time.Duration, 41)
+	for i := range took {
+		start, b := time.Now(), []byte{0}
+		_, err := c.Write(b)
+		e.must(err, "send a byte")
+		_, err = c.Read(b)
+		e.must(err, "get it back")
+		took[i] = time.Since(start)
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
 }
 
 // pump carries bytes from one end to the other, each after d. What is read

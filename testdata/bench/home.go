@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 )
@@ -99,9 +101,10 @@ func (h home) keep(e *ends, name string, without ...string) string {
 	return to
 }
 
-// replaceTree makes to a copy of from.
+// replaceTree makes to a copy of from. What was there is put aside: a file system that
+// has just deleted a folder is slow to make files, as none of a person's is.
 func replaceTree(to, from string) error {
-	if err := os.RemoveAll(to); err != nil {
+	if err := os.Rename(to, fmt.Sprintf("%s.%d", to, time.Now().UnixNano())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {

@@ -50,7 +50,7 @@ func (b *bench) prepare() {
 	b.must(err, "make a folder")
 	b.Cleanup(func() { os.RemoveAll(b.dir) })
 	b.caFile = filepath.Join(b.dir, "ca.pem")
-	b.must(os.WriteFile(b.caFile, certificate(), 0o600), "write the certificate")
+	b.must(os.WriteFile(b.caFile, certificate(b.ends), 0o600), "write the certificate")
 }
 
 // noise says how far to trust the numbers.
@@ -150,7 +150,7 @@ func (b *bench) cold(rounds int, rtt time.Duration) {
 	interleave(b.ends, rounds, all...)
 	table(fmt.Sprintf("a new token, %v per round trip, %d rounds", rtt, rounds), "x go-sdk", peer, all)
 	if rtt > 0 {
-		trips(all, rtt)
+		b.trips(all, rtt)
 	}
 }
 

@@ -59,11 +59,15 @@ func (b *bench) many(rounds, servers int, rtt time.Duration) {
 	programs := []*program{peer, from("warm, nothing known", signedIn), from("warm, metadata known", learnt)}
 	interleave(b.ends, rounds, programs...)
 	table(fmt.Sprintf("%d servers, %v per round trip, %d rounds", servers, rtt, rounds), "x go-sdk", peer, programs)
-	trips(programs, rtt)
+	b.trips(programs, rtt)
 }
 
-func trips(all []*program, rtt time.Duration) {
+// trips prints how many round trips each program took, in those of one byte there and
+// back over the same line: a timer is late by half a millisecond here, and each round
+// trip waits for two.
+func (b *bench) trips(all []*program, rtt time.Duration) {
+	real := roundTrip(b.ends, rtt)
 	for _, p := range all {
-		fmt.Printf("  %-52s %9.1f round trips\n", p.name, float64(p.median())/float64(rtt))
+		fmt.Printf("  %-52s %9.1f round trips of %.2f ms\n", p.name, float64(p.median())/float64(real), ms(real))
 	}
 }
