@@ -1,8 +1,8 @@
-// Command bench-bridge measures mcpauth bridge beside mcp-remote and beside calls
-// without a bridge, all in one run on one machine, and prints the ratios. No number
-// fails it: machines differ, ratios less so.
+// Command bench-bridge measures mcpauth bridge beside mcp-remote, beside the least that
+// a bridge can be, and beside calls without a bridge, all in one run on one machine, and
+// prints the ratios. No number fails it: machines differ, ratios less so.
 //
-//	bench-bridge -mcpauth BIN [-remote proxy.js] [-node NODE]
+//	bench-bridge -mcpauth BIN [-plain BIN] [-remote proxy.js] [-node NODE]
 //	bench-bridge -mcpauth BIN -soak 1000000
 package main
 
@@ -16,17 +16,18 @@ import (
 
 func main() {
 	bin := flag.String("mcpauth", "", "the mcpauth `binary`")
+	plain := flag.String("plain", "", "the least `binary`; empty leaves it out")
 	remote := flag.String("remote", "", "the entry `script` of mcp-remote; empty leaves it out")
 	node := flag.String("node", "node", "the node `binary`")
 	soakCalls := flag.Int("soak", 0, "make so many `calls` and print memory and threads over time instead")
 	flag.Parse()
-	if err := run(*bin, *remote, *node, *soakCalls); err != nil {
+	if err := run(*bin, *plain, *remote, *node, *soakCalls); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-bridge:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, remote, node string, soakCalls int) error {
+func run(bin, plain, remote, node string, soakCalls int) error {
 	url, stop, err := serve()
 	if err != nil {
 		return err
@@ -47,6 +48,14 @@ func run(bin, remote, node string, soakCalls int) error {
 		return fmt.Errorf("mcpauth bridge: %w", err)
 	}
 	a.print("mcpauth", floor)
+	if plain != "" {
+		p, err := measure([]string{plain, url}, 20_000, 100_000)
+		if err != nil {
+			return fmt.Errorf("plain: %w", err)
+		}
+		p.print("plain", floor)
+		a.beside(p, floor)
+	}
 	if remote == "" {
 		return nil
 	}
@@ -55,9 +64,7 @@ func run(bin, remote, node string, soakCalls int) error {
 		return fmt.Errorf("mcp-remote: %w", err)
 	}
 	b.print("mcp-remote", floor)
-	fmt.Printf("%-12s %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx\n", "better", float64(b.start)/float64(a.start),
-		float64(b.p50-floor.p50)/float64(a.p50-floor.p50), float64(b.p99-floor.p99)/float64(a.p99-floor.p99),
-		a.rate/b.rate, float64(b.cpu)/float64(a.cpu), float64(b.idle)/float64(a.idle), float64(b.after)/float64(a.after))
+	a.beside(b, floor)
 	fmt.Println("p50 and p99 are of calls one after the other; their ratios are of what the bridge adds")
 	return nil
 }
@@ -76,6 +83,13 @@ func (r result) print(name string, floor result) {
 	if floor.p50 > 0 {
 		fmt.Printf("%-12s %10s %10.3f %10.3f\n", "  adds", "", ms(r.p50-floor.p50), ms(r.p99-floor.p99))
 	}
+}
+
+// beside prints how many times better r is than other.
+func (r result) beside(other, floor result) {
+	fmt.Printf("%-12s %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx %9.1fx\n", "better", float64(other.start)/float64(r.start),
+		float64(other.p50-floor.p50)/float64(r.p50-floor.p50), float64(other.p99-floor.p99)/float64(r.p99-floor.p99),
+		r.rate/other.rate, float64(other.cpu)/float64(r.cpu), float64(other.idle)/float64(r.idle), float64(other.after)/float64(r.after))
 }
 
 func measureDirect(url string) (r result, err error) {
