@@ -31,7 +31,7 @@ type connecting struct {
 	done chan struct{}
 	conn net.Conn
 	err  error
-	made time.Time
+	made time.Time // without the monotonic reading: a laptop that slept has no connections
 }
 
 // Soon says that a request will follow, so that what all of them need is got ready.
@@ -65,7 +65,7 @@ func (n *Net) preconnect(ctx context.Context, rawURL string) {
 		return
 	}
 	c.conn, c.err = n.connect(ctx, r, "tcp", p.address)
-	c.made = time.Now()
+	c.made = time.Now().Round(0)
 	close(c.done)
 	time.AfterFunc(freshness, func() {
 		if c := n.early.take(p); c != nil {

@@ -94,3 +94,29 @@ func TestPreconnectIsGuarded(t *testing.T) {
 		t.Errorf("dialed %q, want the public one", got)
 	}
 }
+
+// The age of a connection counts the time that a laptop slept, in which the monotonic
+// clock stands still.
+func TestPreconnectBeforeSleep(t *testing.T) {
+	srv, conns, _, connected := countingServer(t, true)
+	n := newNet(t, Options{CAFile: caFile(t, srv)})
+	n.Configured(srv.URL)
+	n.preconnect(t.Context(), srv.URL)
+	<-connected
+	n.early.mu.Lock()
+	for _, c := range n.early.known {
+		if c.made != c.made.Round(0) {
+			t.Error("made by the monotonic clock")
+		}
+		c.made = c.made.Add(-freshness)
+	}
+	n.early.mu.Unlock()
+	resp, err := n.Client().Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if c := conns.Load(); c != 2 {
+		t.Errorf("%d connections, want a new one", c)
+	}
+}

@@ -179,6 +179,19 @@ func TestGetTokenExpiry(t *testing.T) {
 	}
 }
 
+// The end of a token is a time of day: a program that keeps it while the laptop sleeps
+// would otherwise compare it with a monotonic clock that stood still.
+func TestGetTokenExpiryIsNotMonotonic(t *testing.T) {
+	for _, expires := range []string{`"expires_in":900`, `"expires_in":0`, `"x":1`} {
+		srv := play(t, step{200, nil, `{"access_token":"at","token_type":"Bearer",` + expires + `}`})
+		r := tokenRequest(srv.URL)
+		r.Now = nil
+		if got, err := endpoint.GetToken(context.Background(), nil, r); err != nil || got.Expires != got.Expires.Round(0) {
+			t.Errorf("%s: expires %v, %v", expires, got.Expires, err)
+		}
+	}
+}
+
 // A1, A5, A6, A7; package idjag's tests of Redeem go through the same code in detail.
 func TestGetTokenChecks(t *testing.T) {
 	for _, tt := range []struct{ name, body, rule, warning string }{

@@ -233,11 +233,12 @@ func refusal(ctx context.Context, err error, cmd *exec.Cmd, stderr []byte) error
 	return fmt.Errorf("run mcpauth: %w", err)
 }
 
+// now is without the monotonic reading, which stands still while a laptop sleeps.
 func (s *Source) now() time.Time {
 	if s.Now != nil {
-		return s.Now()
+		return s.Now().Round(0)
 	}
-	return time.Now()
+	return time.Now().Round(0)
 }
 
 func union(a, b []string) []string {

@@ -210,7 +210,7 @@ func TestRecovers(t *testing.T) {
 	signedIn = true
 	source.mu.Unlock()
 	clock.mu.Lock()
-	now = now.Add(2 * time.Second)
+	now = slept(t, now, 2*time.Second)
 	clock.mu.Unlock()
 	r.say(t, ask1)
 	if got := r.hear(t, 1)[0]; !strings.Contains(got, "result") {
@@ -281,7 +281,7 @@ func TestStepUpWaitsForPerson(t *testing.T) {
 	pass := func(d time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
-		now = now.Add(d)
+		now = slept(t, now, d)
 	}
 	for i := range 7 {
 		r.say(t, ask1)

@@ -156,9 +156,7 @@ func newBridge(o Options) (*bridge, error) {
 	if err != nil {
 		return nil, &Error{Code: "bad_url", Message: "the server's URL cannot be read"}
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.Now = wall(o.Now)
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
@@ -175,6 +173,15 @@ func newBridge(o Options) (*bridge, error) {
 		out: newOut(o.Out), slots: make(chan struct{}, inFlight), jobs: make(chan job), calls: map[string]*call{},
 		auth: &auth{have: &carried{}, get: o.Token, net: o.Net, endpoint: o.Endpoint, now: o.Now, warn: o.Warn, atMost: o.TokenTime, configured: o.Scopes, most: o.MaxScopes},
 	}, nil
+}
+
+// wall is a clock without the monotonic reading, which stands still while a laptop
+// sleeps: what may not be asked for in the next minute may be asked for after that.
+func wall(now func() time.Time) func() time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().Round(0) }
 }
 
 // serve reads the client's messages to their end. A read cannot be interrupted, so

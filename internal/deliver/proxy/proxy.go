@@ -117,11 +117,13 @@ func (p *Proxy) tokenTime() time.Duration {
 	return 30 * time.Second
 }
 
+// now is without the monotonic reading, which stands still while a laptop sleeps:
+// what may not be asked for in the next minute may be asked for after that.
 func (p *Proxy) now() time.Time {
 	if p.Now != nil {
-		return p.Now()
+		return p.Now().Round(0)
 	}
-	return time.Now()
+	return time.Now().Round(0)
 }
 
 // gate is what a request passes first. What is behind it may trust that the

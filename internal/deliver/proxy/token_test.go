@@ -72,7 +72,12 @@ func TestRefusedAgain(t *testing.T) {
 	if s.tokens.n != 2 {
 		t.Errorf("after a minute: %d new tokens", s.tokens.n)
 	}
-	if n := strings.Count(s.lines(), "does not accept"); n != 2 {
+	now = slept(t, now, time.Minute)
+	s.do(t, "POST", "/wiki", "{}")
+	if s.tokens.n != 3 {
+		t.Errorf("after a minute asleep: %d new tokens", s.tokens.n)
+	}
+	if n := strings.Count(s.lines(), "does not accept"); n != 3 {
 		t.Errorf("logged %d times", n)
 	}
 }
