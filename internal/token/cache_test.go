@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -154,6 +155,9 @@ func TestOrElse(t *testing.T) {
 		{"bad weather", true, time.Second, Ask{}, weather, true},
 		{"bad weather, longer asked for", true, time.Second, Ask{MinTTL: time.Hour}, weather, true},
 		{"somebody else is at it", true, time.Second, Ask{}, fmt.Errorf("wait: %w", &state.Busy{}), true},
+		{"the keychain is locked", true, time.Second, Ask{}, fmt.Errorf("read the sign-in: %w", vault.ErrLocked), true},
+		{"the keychain is away", true, time.Second, Ask{}, fmt.Errorf("read the sign-in: %w", vault.ErrUnavailable), true},
+		{"the keychain has lost it", true, time.Second, Ask{}, fmt.Errorf("read the sign-in: %w", vault.ErrNotFound), false},
 		{"nothing cached", false, time.Second, Ask{}, weather, false},
 		{"expired", true, 0, Ask{}, weather, false},
 		{"fresh asked for", true, time.Second, Ask{Fresh: true}, weather, false},

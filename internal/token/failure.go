@@ -3,9 +3,11 @@ package token
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/state"
+	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
@@ -17,6 +19,23 @@ func clockWrong(err error) bool {
 	var id *identity.Untrusted
 	var check *idjag.CheckError
 	return errors.As(err, &id) && id.Rule == "T5" || errors.As(err, &check) && check.Rule == "X9"
+}
+
+// inconclusive reports that an error says nothing about whether access is given, nor
+// that going on is not safe: a token that is at hand stays as good as it was.
+func inconclusive(err error) bool { return temporary(err) || unusable(err) || local(err) }
+
+// local reports trouble on this computer: a keychain that is locked, a disk that is
+// full. That there is no sign-in in the keychain any more is not that.
+func local(err error) bool {
+	var path *fs.PathError
+	var file *state.Unusable
+	for _, trouble := range []error{vault.ErrLocked, vault.ErrUnavailable, vault.ErrRefused, vault.ErrTimeout} {
+		if errors.Is(err, trouble) {
+			return true
+		}
+	}
+	return errors.As(err, &path) || errors.As(err, &file)
 }
 
 // webPage is how package endpoint calls one.

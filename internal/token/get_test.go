@@ -3,6 +3,8 @@ package token
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +94,7 @@ func TestWeather(t *testing.T) {
 		{"a web page for metadata", func(l *laptop) { l.MCP.SetFault(idjagtest.Metadata, idjagtest.HTML()) }, true},
 		{"AS out of order", func(l *laptop) { l.AS.SetFault(idjagtest.Redeem, idjagtest.Fault{Status: 500}) }, true},
 		{"too many requests", func(l *laptop) { l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Status: 429, RetryAfter: "60"}) }, true},
+		{"the store cannot be read", func(l *laptop) { l.breakStore(t) }, true},
 		{"refused", func(l *laptop) { l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied"}) }, false},
 		{"refused with a server's status", func(l *laptop) {
 			l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied", Status: 500})
@@ -125,6 +128,52 @@ func TestWeather(t *testing.T) {
 			defer l.mu.Unlock()
 			if f, _ := l.source(t).State.Read(); f.Servers[l.MCP.URL()].LastError == nil {
 				t.Error("the failure is not on record")
+			}
+		})
+	}
+}
+
+// breakStore makes the sign-in unreadable, and leaves the tokens that were had with it.
+func (l *laptop) breakStore(t *testing.T) {
+	t.Helper()
+	store := filepath.Join(l.dir, "state", "store")
+	if err := os.RemoveAll(store); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(store, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Helpers that start together look like one whose token was refused: what cannot be
+// replaced for a reason that says nothing about it is served to all of them.
+func TestHelpersInBadWeather(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		bend   func(*laptop)
+		served bool
+	}{
+		{"IdP out of order", func(l *laptop) { l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Status: 503}) }, true},
+		{"no answer that can be read", func(l *laptop) {
+			half := "{"
+			l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Body: &half})
+		}, true},
+		{"the store cannot be read", func(l *laptop) { l.breakStore(t) }, true},
+		{"refused", func(l *laptop) { l.IdP.SetFault(idjagtest.Exchange, idjagtest.Fault{Code: "access_denied"}) }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l := newLaptop(t)
+			had := l.mustGet(t, l.source(t), Ask{})
+			row.bend(l)
+			for i := range 3 {
+				tok, err := l.source(t).GetForHelper(t.Context(), Ask{})
+				if i == 0 || row.served {
+					if err != nil || !tok.AccessToken.Equal(had.AccessToken) {
+						t.Errorf("helper %d: %v", i, err)
+					}
+				} else if err == nil {
+					t.Errorf("helper %d was served", i)
+				}
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func (s *Source) GetForHelper(ctx context.Context, a Ask) (Token, error) {
 		case err == nil:
 			t = fresh
 			next.token, next.minted = digest(t), now
-		case !temporary(err): // access was taken away, which is what the server knew
+		case !inconclusive(err): // access was taken away, which is what the server knew
 			return Token{}, err
 		}
 	}

@@ -110,7 +110,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	}
 	if s.Prepare != nil {
 		if err := s.Prepare(); err != nil {
-			return Token{}, err
+			return s.orElse(cached, ok, a, err)
 		}
 	}
 	unlock, err := s.State.Lock(ctx, lockName(s.Server.URL))
@@ -241,7 +241,7 @@ const clockStep = 10 * time.Second
 // any other reason than that somebody says no, or that going on is not safe.
 func (s *Source) orElse(c entry, ok bool, a Ask, err error) (Token, error) {
 	late := !s.timely(c) && clockWrong(err)
-	if ok && !a.Fresh && !s.refused(c, a) && (temporary(err) || unusable(err) || late) && c.Expires.After(s.now()) {
+	if ok && !a.Fresh && !s.refused(c, a) && (inconclusive(err) || late) && c.Expires.After(s.now()) {
 		c.Warnings = append(c.Warnings, "using a token that expires at "+c.Expires.Local().Format(time.TimeOnly)+", because a new one cannot be had: "+err.Error())
 		return c.Token, nil
 	}
