@@ -71,7 +71,7 @@ func (c Client) Installed(p Place) bool {
 		return true
 	}
 	return slices.ContainsFunc(c.signs, func(sign string) bool {
-		if strings.ContainsAny(sign, "/") {
+		if strings.Contains(sign, "/") || strings.HasPrefix(sign, ".") {
 			return exists(p.path(sign))
 		}
 		return LookPath(p, sign) != ""

@@ -211,9 +211,14 @@ func TestInstalled(t *testing.T) {
 		t.Error("its program is in PATH")
 	}
 	p = place(t, "linux")
-	write(t, filepath.Join(p.Home, ".gemini", "settings.json"), "{}", 0o600)
+	write(t, filepath.Join(p.Home, ".gemini", "trustedFolders.json"), "{}", 0o600)
 	if !c.Installed(p) {
 		t.Error("its folder is there")
+	}
+	p = place(t, "linux")
+	write(t, filepath.Join(p.Home, ".gemini", "settings.json"), "{}", 0o600)
+	if !c.Installed(p) {
+		t.Error("its file is there")
 	}
 }
 
