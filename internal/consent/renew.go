@@ -99,6 +99,11 @@ func (k *Keeper) prepare(ctx context.Context, t Target, need []string) (renewal,
 	case err != nil:
 		return r, fmt.Errorf("read the consent: %w", err)
 	}
+	// A refresh token can be used once. It stays unused where the next one could not be
+	// kept: a disk that is full must not cost the consent.
+	if err := k.Vault.Set(ctx, refreshItem(t.url(), r.consent), r.refresh); err != nil {
+		return r, fmt.Errorf("the consent is not renewed, because the next one could not be kept: %w", err)
+	}
 	if d, ok := ctx.Deadline(); ok && time.Until(d) < leastTime {
 		return r, fmt.Errorf("renew the consent: too little time is left: %w", context.DeadlineExceeded)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,33 @@ func TestSpentTokenIsNotShownAgain(t *testing.T) {
 	l.AS.ForgetRequests()
 	if _, err := l.renewed(t, target); !isNeeded(err) || l.AS.Count(idjagtest.Refresh) != 0 {
 		t.Errorf("got %v; %v", err, l.AS.Requests())
+	}
+}
+
+// A disk that is full does not cost the consent: the refresh token is not used where
+// the next one could not be kept.
+func TestRenewalIsNotBegunWhereItCannotBeKept(t *testing.T) {
+	l := newLaptop(t)
+	target := l.target(t)
+	l.consented(t, target)
+	// The item can be read, and whoever writes it has no place to take turns.
+	item := refreshItem(target.url(), *l.k.record(target.url()).Consent)
+	lock := filepath.Join(l.dir, "state", "locks", state.Hash("item file "+item)+".lock")
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", lock); err != nil {
+		t.Skip(err)
+	}
+	l.AS.ForgetRequests()
+	if _, err := l.renewed(t, target); err == nil || isNeeded(err) || l.AS.Count(idjagtest.Refresh) != 0 {
+		t.Errorf("got %v; %v", err, l.AS.Requests())
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.renewed(t, target); err != nil || !l.works(got) {
+		t.Errorf("when it is over: %v", err)
 	}
 }
 

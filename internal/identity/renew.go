@@ -49,11 +49,21 @@ func (p *Provider) Subject(ctx context.Context, spent secret.Text) (Subject, err
 		return p.refreshSubject(ctx, id, spent)
 	}
 	s, err := p.stored(ctx, id, spent)
+	var out *SignedOut
 	var untrusted *Untrusted
-	if err == errStale || errors.As(err, &untrusted) && untrusted.Rule == "T9" {
-		// T9: perhaps somebody signs in just now, and record and token are not of
-		// the same person for a moment. Behind the lock they must be.
-		return p.renew(ctx, spent)
+	if err != errStale && !errors.As(err, &out) && !(errors.As(err, &untrusted) && untrusted.Rule == "T9") {
+		return s, err
+	}
+	// Perhaps somebody signs in just now, and record and token are not of the same
+	// sign-in for a moment. Behind the lock they must be.
+	s, err = p.renew(ctx, spent)
+	if err == nil || errors.As(err, &out) || errors.As(err, &untrusted) || !p.now().Before(id.Expires.Add(-margin)) {
+		return s, err
+	}
+	// It is renewed ahead of its end, and that can wait.
+	if left, none := p.atHand(ctx, id, spent); none == nil {
+		p.warn("%v; it is good until %s", err, id.Expires.Local().Format(time.TimeOnly))
+		return left, nil
 	}
 	return s, err
 }
@@ -66,6 +76,11 @@ func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.T
 	if id.Renewable && !p.now().Before(renewAt(id)) {
 		return Subject{}, errStale
 	}
+	return p.atHand(ctx, id, spent)
+}
+
+// atHand is stored for an ID token that is good for a while.
+func (p *Provider) atHand(ctx context.Context, id state.Identity, spent secret.Text) (Subject, error) {
 	token, err := p.Vault.Get(ctx, p.idTokenItem(id))
 	switch {
 	case err == nil && !token.Equal(spent):
@@ -151,6 +166,13 @@ func (p *Provider) begin(ctx context.Context, id state.Identity, unlock func()) 
 	if err == nil {
 		if refresh, err = p.Vault.Get(ctx, p.refreshItem(id)); err != nil {
 			err = fmt.Errorf("read the sign-in: %w", err)
+		}
+	}
+	// A refresh token can be used once. It stays unused where the next one could not be
+	// kept: a disk that is full must not cost the sign-in.
+	if err == nil {
+		if err = p.Vault.Set(ctx, p.refreshItem(id), refresh); err != nil {
+			err = fmt.Errorf("the sign-in is not renewed, because the next one could not be kept: %w", err)
 		}
 	}
 	if d, ok := ctx.Deadline(); err == nil && ok && time.Until(d) < leastTime {
