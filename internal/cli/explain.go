@@ -21,7 +21,6 @@ import (
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/vault"
-	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
@@ -74,7 +73,7 @@ func explain(err error) report {
 		return r
 	}
 	for _, known := range []func(error, *stage.Error, *report) bool{
-		explainUsage, explainMode, explainClient, explainIdentity, explainChecks, explainDiscovery, explainStorage, explainNetwork,
+		explainFiles, explainUsage, explainMode, explainClient, explainIdentity, explainChecks, explainDiscovery, explainStorage, explainNetwork,
 	} {
 		if known(err, at, &r) {
 			return r
@@ -283,30 +282,10 @@ func explainStorage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+unusable.Path)
 	case errors.As(err, &file) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return r.is(exitUsage, "unusable_file", "look at the file: ls -l "+file.Path)
-	case errors.As(err, &file) && file.Path != os.Stdout.Name(): // a full disk, a read-only one, too many open files
+	case errors.As(err, &file) && file.Path != os.Stdout.Name(): // a full disk, a read-only one
 		return r.is(exitUsage, "unusable_folder", "can this folder be written, and is there space? df "+filepath.Dir(file.Path))
 	}
 	return false
-}
-
-func explainNetwork(err error, at *stage.Error, r *report) bool {
-	what := wire.Classify(err)
-	switch what {
-	case wire.None, wire.Other:
-		return false
-	case wire.Stopped:
-		return r.is(exitSecurity, "stopped")
-	case wire.Certificate, wire.WrongHost, wire.Expired, wire.TLS:
-		return r.is(exitBroken, "tls", "behind a company proxy: mcpauth --ca-file company-root.pem …")
-	case wire.Size:
-		return r.is(exitBroken, "too_large")
-	case wire.Canceled:
-		return r.is(exitUnexpected, "interrupted")
-	}
-	if at.Stage != "" {
-		r.Message = at.Error()
-	}
-	return r.is(exitNetwork, "network", "check your network or VPN, and try again")
 }
 
 // facts are what an administrator needs to know of a failed exchange or redemption.

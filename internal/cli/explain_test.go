@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -162,18 +165,25 @@ func TestExplainOthers(t *testing.T) {
 		"429":         {at(stage.IdPMetadata, &discover.StatusError{Status: 429}), exitNetwork, "unavailable"},
 		"403":         {at(stage.IdPMetadata, &discover.StatusError{Status: 403}), exitBroken, "metadata"},
 
-		"locked":       {vault.ErrLocked, exitNetwork, "keychain_locked"},
-		"slow":         {vault.ErrTimeout, exitNetwork, "keychain_timeout"},
-		"no keychain":  {vault.ErrUnavailable, exitUsage, "keychain_unavailable"},
-		"wrong key":    {vault.ErrRefused, exitUsage, "store_refused"},
-		"lost":         {vault.ErrNotFound, exitSignIn, "signed_out"},
-		"busy":         {&state.Busy{Name: "x", Err: context.DeadlineExceeded}, exitNetwork, "busy"},
-		"newer state":  {&state.Newer{}, exitUsage, "newer_state"},
-		"unusable":     {&state.Unusable{Path: "f"}, exitUsage, "unusable_file"},
-		"blocked":      {&wire.Blocked{Host: "10.0.0.1"}, exitSecurity, "stopped"},
-		"not for them": {&wire.Refusal{}, exitSecurity, "stopped"},
-		"timeout":      {at(stage.Exchange, context.DeadlineExceeded), exitNetwork, "network"},
-		"unforeseen":   {errors.New("what"), exitUnexpected, "unexpected"},
+		"locked":                     {vault.ErrLocked, exitNetwork, "keychain_locked"},
+		"slow":                       {vault.ErrTimeout, exitNetwork, "keychain_timeout"},
+		"no keychain":                {vault.ErrUnavailable, exitUsage, "keychain_unavailable"},
+		"wrong key":                  {vault.ErrRefused, exitUsage, "store_refused"},
+		"lost":                       {vault.ErrNotFound, exitSignIn, "signed_out"},
+		"busy":                       {&state.Busy{Name: "x", Err: context.DeadlineExceeded}, exitNetwork, "busy"},
+		"newer state":                {&state.Newer{}, exitUsage, "newer_state"},
+		"unusable":                   {&state.Unusable{Path: "f"}, exitUsage, "unusable_file"},
+		"blocked":                    {&wire.Blocked{Host: "10.0.0.1"}, exitSecurity, "stopped"},
+		"not for them":               {&wire.Refusal{}, exitSecurity, "stopped"},
+		"timeout":                    {at(stage.Exchange, context.DeadlineExceeded), exitNetwork, "network"},
+		"old TLS":                    {at(stage.Redeem, &wire.OldTLS{Host: "as.example"}), exitBroken, "old_tls"},
+		"broken":                     {at(stage.Redeem, &wire.Broken{Host: "as.example"}), exitNetwork, "network"},
+		"proxy":                      {at(stage.Exchange, &wire.ProxyRefused{Proxy: "proxy.example:3128", Status: 407}), exitNetwork, "proxy_credentials"},
+		"proxy is down":              {at(stage.Exchange, &wire.ProxyRefused{Proxy: "proxy.example:3128", Status: 502}), exitNetwork, "network"},
+		"no file left":               {at(stage.Exchange, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}), exitNetwork, "too_many_files"},
+		"no file left for the state": {&fs.PathError{Op: "open", Path: "f", Err: syscall.EMFILE}, exitNetwork, "too_many_files"},
+		"no file left for a key":     {fmt.Errorf("%w: %w", vault.ErrUnavailable, &fs.PathError{Op: "open", Path: "f", Err: syscall.ENFILE}), exitNetwork, "too_many_files"},
+		"unforeseen":                 {errors.New("what"), exitUnexpected, "unexpected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := explain(fmt.Errorf("do it: %w", test.err))

@@ -57,7 +57,7 @@ func temporary(err error) bool {
 		return true
 	}
 	switch wire.Classify(err) {
-	case wire.Timeout, wire.DNS, wire.Refused, wire.Unreachable, wire.Reset, wire.Proxy:
+	case wire.Timeout, wire.DNS, wire.Refused, wire.Unreachable, wire.Reset, wire.Proxy, wire.Files:
 		return true
 	}
 	return false

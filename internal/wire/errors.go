@@ -54,11 +54,20 @@ func (e *TooLarge) Error() string {
 }
 
 // ProxyRefused means that the HTTP proxy did not connect us.
-type ProxyRefused struct{ Status int }
+type ProxyRefused struct {
+	Proxy  string // host and port, without what proves who we are to it
+	Status int
+}
 
 func (e *ProxyRefused) Error() string {
-	return fmt.Sprintf("connect through the proxy: it answered %d", e.Status)
+	if e.WantsCredentials() {
+		return fmt.Sprintf("connect through the proxy %q: it wants a name and a password, or other ones", e.Proxy)
+	}
+	return fmt.Sprintf("connect through the proxy %q: it answered %d", e.Proxy, e.Status)
 }
+
+// WantsCredentials reports whether the proxy asks who we are.
+func (e *ProxyRefused) WantsCredentials() bool { return e.Status == http.StatusProxyAuthRequired }
 
 // Class says in clear text why a request got no usable answer. It holds no remote
 // text and no URL, so it may be shown as it is.
@@ -78,6 +87,7 @@ const (
 	Expired     Class = "the server's certificate is expired or not yet valid"
 	TLS         Class = "no secure connection could be agreed on"
 	Proxy       Class = "the proxy refused the connection"
+	Files       Class = "too many files are open"
 	Size        Class = "the answer is too large"
 	Stopped     Class = "stopped for security"
 )
@@ -119,12 +129,14 @@ func Classify(err error) Class {
 		return Timeout
 	case errors.As(err, &dns):
 		return DNS
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isAny[*Broken](err), brokenHTTP2(err):
 		return Reset
 	}
 	var number syscall.Errno
 	errors.As(err, &number)
 	switch number { // Windows has numbers of its own, which package syscall names on Windows only
+	case syscall.EMFILE, syscall.ENFILE, 10024:
+		return Files
 	case syscall.ECONNREFUSED, 10061:
 		return Refused
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, 10051, 10065:
@@ -152,7 +164,8 @@ func classifyTLS(err error) Class {
 		return Expired
 	case errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &roots), errors.As(err, &verify):
 		return Certificate
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
+	case isAny[*OldTLS](err), tooOld(err), begins(err, "tls: "),
+		errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // so package tls names its alerts
 		return TLS
 	}

@@ -258,6 +258,10 @@ func TestProxy(t *testing.T) {
 		if strings.Contains(err.Error(), "canary") {
 			t.Errorf("the error shows the proxy's password: %v", err)
 		}
+		var refused *ProxyRefused
+		if want != "" && (!errors.As(err, &refused) || !refused.WantsCredentials() || refused.Proxy != at.Host || !strings.Contains(err.Error(), "wants a name and a password")) {
+			t.Errorf("%s: %v", target, err)
+		}
 	}
 	n = newNet(t, Options{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("bad: http://user:canary@") }})
 	if _, err := n.Client().Get("https://unknown.example/"); err == nil || strings.Contains(err.Error(), "canary") {

@@ -27,6 +27,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	if int64(n) > b.left {
 		n, err = int(b.left), &TooLarge{Host: b.host, Limit: b.limit}
 	}
+	err = plain(b.host, err)
 	b.left -= int64(n)
 	b.err = err
 	return n, err

@@ -157,6 +157,10 @@ func TestClassify(t *testing.T) {
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	old.StartTLS()
 	defer old.Close()
+	// It answers with its own version, 1.1, instead of saying that there is none for both.
+	older := listening(t, []byte("\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02"+strings.Repeat("r", 32)+"\x00\x00\x2f\x00"))
+	// It says that it does not like what was offered (handshake_failure).
+	unable := listening(t, []byte("\x15\x03\x01\x00\x02\x02\x28"))
 	plain := serve(t, func(w http.ResponseWriter, r *http.Request) {})
 	breaks := func(reset bool) string {
 		return serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -186,6 +190,8 @@ func TestClassify(t *testing.T) {
 		{"closed at once", breaks(false), Reset},
 		{"reset", breaks(true), Reset},
 		{"TLS 1.1", old.URL, TLS},
+		{"TLS 1.1, in its answer", older, TLS},
+		{"no cipher suite in common", unable, TLS},
 		{"https to a plain port", strings.Replace(plain.URL, "http:", "https:", 1), TLS},
 		{"silent in the handshake", "https://" + silent.Addr().String(), Timeout},
 	} {
@@ -201,15 +207,36 @@ func TestClassify(t *testing.T) {
 		if Explain(err) != string(tt.want) {
 			t.Errorf("%s: Explain is %q", tt.name, Explain(err))
 		}
+		if tooOld := strings.HasPrefix(tt.name, "TLS 1.1"); tooOld != isAny[*OldTLS](err) || tooOld && strings.Contains(err.Error(), "tls:") {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 	for want, err := range map[Class]error{
-		None: nil, Other: errors.New("x"), Size: fmt.Errorf("x: %w", &TooLarge{}), Proxy: &ProxyRefused{407},
+		None: nil, Other: errors.New("x"), Size: fmt.Errorf("x: %w", &TooLarge{}), Proxy: &ProxyRefused{Status: 407},
+		Files:       &net.OpError{Err: os.NewSyscallError("socket", syscall.EMFILE)},
 		Unreachable: &net.OpError{Err: os.NewSyscallError("connect", syscall.ENETUNREACH)},
 	} {
 		if got := Classify(err); got != want {
 			t.Errorf("%v is %q, want %q", err, got, want)
 		}
 	}
+}
+
+// listening is the URL of a server that says this to whoever comes.
+func listening(t *testing.T, says []byte) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			_, _ = conn.Write(says)
+			_, _ = io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	return "https://" + l.Addr().String()
 }
 
 // Nothing that a remote party wrote stands unquoted in our errors.

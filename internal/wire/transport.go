@@ -57,7 +57,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.pools[r].RoundTrip(out)
 	if err != nil {
-		return nil, err
+		return nil, plain(req.URL.Host, err)
 	}
 	resp.Request = req
 	if t.maxBody > 0 {
@@ -91,9 +91,9 @@ func (n *Net) pool(r reach) *http.Transport {
 		}
 	} else {
 		p.Proxy = n.mustProxy
-		p.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		p.OnProxyConnectResponse = func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
-				return &ProxyRefused{Status: resp.StatusCode}
+				return &ProxyRefused{Proxy: proxy.Host, Status: resp.StatusCode}
 			}
 			return nil
 		}
