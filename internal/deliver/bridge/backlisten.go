@@ -89,7 +89,14 @@ func (b *bridge) pass(t *backward, msg []byte, e envelope) bool {
 		if e.method == "ping" {
 			answer = []byte(`{"jsonrpc":"2.0","id":` + string(e.id.of(msg)) + `,"result":{}}`)
 		}
-		b.spawn(func() { b.post(b.life, answer) })
+		if t.answering.Add(1) > maxQuestions { // it does not take the answers that it has
+			t.answering.Add(-1)
+			return true
+		}
+		b.spawn(func() {
+			defer t.answering.Add(-1)
+			b.post(b.life, answer)
+		})
 		return true
 	case e.method == "notifications/cancelled": // of such a request
 		return true

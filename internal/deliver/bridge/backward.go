@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // backward is what stands between a client of the stateless era and a server that
@@ -19,6 +20,8 @@ import (
 type backward struct {
 	discovery string // the result of server/discover, as JSON
 	can       abilities
+
+	answering atomic.Int32 // questions of the server
 
 	mu      sync.Mutex
 	level   string // that the server was told, as JSON

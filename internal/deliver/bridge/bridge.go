@@ -11,8 +11,8 @@
 //
 // Every message of the client is one POST. Notifications, responses and initialize
 // are sent in the order in which they came, and nothing that came later is sent
-// before the server has accepted them; requests go side by side, and their answers
-// come as they come.
+// before the server has accepted them, except that a response waits for that only a
+// moment; requests go side by side, and their answers come as they come.
 package bridge
 
 import (
@@ -60,7 +60,8 @@ type Options struct {
 // is not read; none that is known comes near.
 const inFlight = 1024
 
-// ending is what requests under way get when the client has closed its end.
+// ending is what requests under way get when the client has closed its end, and then
+// once more a client that does not read what is being written to it.
 const ending = 500 * time.Millisecond
 
 // settled is when what the start needed, a third of the memory, is given back: a
@@ -82,6 +83,7 @@ type bridge struct {
 	tools tools
 	life  context.Context // ends with Run
 	work  sync.WaitGroup
+	asks  sync.WaitGroup // for tokens
 	slots chan struct{}
 	jobs  chan job
 	idle  atomic.Int32 // goroutines that wait for a job
@@ -111,7 +113,8 @@ type call struct {
 }
 
 // Run forwards until the client closes its end, which is no error, or ctx ends.
-// When it returns nothing is left, but for a read of In that cannot be interrupted.
+// When it returns nothing is left, but for a read of In, or a write to Out of a client
+// that does not read, that cannot be interrupted.
 func Run(ctx context.Context, o Options) error {
 	b, err := newBridge(o)
 	if err != nil {
@@ -120,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	life, end := context.WithCancel(ctx)
 	defer end()
 	b.life, b.out.broken = life, end
-	b.auth.spawn = func(f func(context.Context)) { b.spawn(func() { f(life) }) }
+	b.auth.spawn = func(f func(context.Context)) { b.spawnIn(&b.asks, func() { f(life) }) }
 	if b.Token != nil {
 		b.spawn(func() { _, _ = b.auth.bearer(life) }) // while the client makes up its mind
 	}
@@ -137,7 +140,10 @@ func Run(ctx context.Context, o Options) error {
 	b.mu.Lock()
 	b.over = true
 	b.mu.Unlock()
-	b.work.Wait()
+	b.asks.Wait() // what the identity provider has issued must not be lost
+	if !finish(&b.work, ending) {
+		b.out.abandon()
+	}
 	if s := b.current(); s != nil {
 		b.retire(context.WithoutCancel(ctx), s)
 	}
@@ -247,17 +253,29 @@ func (b *bridge) settle(ctx context.Context, atMost time.Duration) {
 
 // spawn runs f in a goroutine that Run waits for. When Run is at its end already
 // there is nothing left to do.
-func (b *bridge) spawn(f func()) {
+func (b *bridge) spawn(f func()) { b.spawnIn(&b.work, f) }
+
+func (b *bridge) spawnIn(group *sync.WaitGroup, f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
-		return
+	if !b.over {
+		group.Go(f)
 	}
-	b.work.Add(1)
+}
+
+// finish waits for a group, but not for long.
+func finish(group *sync.WaitGroup, atMost time.Duration) bool {
+	done := make(chan struct{})
 	go func() {
-		defer b.work.Done()
-		f()
+		group.Wait()
+		close(done)
 	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(atMost):
+		return false
+	}
 }
 
 func (b *bridge) sleep(ctx context.Context, d time.Duration) error {

@@ -75,20 +75,31 @@ func (b *bridge) do(j job) {
 	defer j.call.cancel()
 	defer j.m.accepted()
 	defer b.leave(j.m, j.call)
+	var enough <-chan time.Time
+	if j.m.isResponse() {
+		enough = time.After(patience)
+	}
 	select {
 	case <-j.before:
-		t, back := b.translating(j.m)
-		switch {
-		case t != nil:
-			b.carryTranslated(j.ctx, t, j.m)
-		case back != nil:
-			b.carryBack(j.ctx, back, j.m)
-		default:
-			b.carry(j.ctx, j.m)
-		}
+	case <-enough:
 	case <-j.ctx.Done():
+		return
+	}
+	t, back := b.translating(j.m)
+	switch {
+	case t != nil:
+		b.carryTranslated(j.ctx, t, j.m)
+	case back != nil:
+		b.carryBack(j.ctx, back, j.m)
+	default:
+		b.carry(j.ctx, j.m)
 	}
 }
+
+// patience is how long the client's answer to a question of the server waits for the
+// messages before it. A server may accept one of those only when it has the answer, as
+// servers of the official Java SDK do that ask for the roots when told of new ones.
+const patience = 500 * time.Millisecond
 
 // translating returns the translation that a message needs, if any.
 func (b *bridge) translating(m *message) (*translation, *backward) {

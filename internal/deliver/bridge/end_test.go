@@ -179,6 +179,32 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// A client that reads nothing, and has not closed its end of the pipe either, does not
+// keep the bridge alive, and the server is told of the end.
+func TestUnread(t *testing.T) {
+	told := make(chan struct{})
+	s := sessions(func(w http.ResponseWriter, _ *http.Request, _ string) { say(w, `{"jsonrpc":"2.0","id":1,"result":{}}`) })
+	then := s.answer
+	s.answer = func(w http.ResponseWriter, r *http.Request, body string) {
+		if then(w, r, body); r.Method == http.MethodDelete {
+			close(told)
+		}
+	}
+	in, client := io.Pipe()
+	outR, out := io.Pipe()
+	_, ended := direct(t, serve(t, s), in, out)
+	io.WriteString(client, hello+"\n")
+	if _, err := outR.Read(make([]byte, 1<<10)); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(client, strings.Repeat(ask1+"\n", 3))
+	client.Close()
+	if err := within(t, ended); err != nil {
+		t.Error(err)
+	}
+	<-told
+}
+
 // Messages beyond the bounds are refused, and what comes after them is not.
 func TestTooLarge(t *testing.T) {
 	t.Run("of the client", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -57,9 +58,21 @@ func (o *out) send(msg []byte) {
 			o.spare = nil
 		}
 		o.room.Broadcast()
-		if o.err = err; err != nil {
+		if err != nil {
+			o.err = err
 			o.broken()
 		}
 	}
 	o.writing = false
+}
+
+var errUnread = errors.New("the client does not read")
+
+// abandon has nobody wait any more for a client that does not read. The write that is
+// under way goes on.
+func (o *out) abandon() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = errUnread
+	o.room.Broadcast()
 }

@@ -10,8 +10,13 @@ import (
 	"sync"
 )
 
-// maxTools bounds what is remembered of a server's tools.
-const maxTools = 10_000
+// Bounds on what is remembered of a server's tools: how many, how much of each in
+// bytes, and how deep in a schema annotations are looked for.
+const (
+	maxTools    = 10_000
+	maxToolSize = 4 << 10
+	maxDepth    = 64
+)
 
 // tools remembers which arguments of which tools go into headers as well: those
 // that carry x-mcp-header in the tool's input schema (SEP-2243).
@@ -65,7 +70,7 @@ func (t *tools) learn(msg []byte, result span) []byte {
 			bad = append(bad, at)
 		case len(found) == 0:
 			delete(t.known, tool.Name)
-		case len(t.known) < maxTools:
+		case len(t.known) < maxTools && size(found)+len(tool.Name) <= maxToolSize:
 			t.known[tool.Name] = found
 		}
 		return nil
@@ -76,6 +81,9 @@ func (t *tools) learn(msg []byte, result span) []byte {
 // bindings collects the annotations below a schema. ok is false if one of them is
 // invalid: no header name, one that comes twice, or on what is not a primitive.
 func (s schema) bindings(path []string, seen map[string]bool) (list []binding, ok bool) {
+	if len(path) == maxDepth {
+		return nil, true
+	}
 	for name, p := range s.Properties {
 		at := append(path[:len(path):len(path)], name)
 		if p.Header != nil {
@@ -94,6 +102,16 @@ func (s schema) bindings(path []string, seen map[string]bool) (list []binding, o
 		list = append(list, below...)
 	}
 	return list, true
+}
+
+func size(list []binding) (n int) {
+	for _, b := range list {
+		n += len(b.header)
+		for _, name := range b.path {
+			n += len(name)
+		}
+	}
+	return n
 }
 
 // isToken reports whether s can be part of a header's name (RFC 9110 section 5.6.2).

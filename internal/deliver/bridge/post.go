@@ -178,10 +178,15 @@ func (b *bridge) answer(m *message, p *pending, resp *http.Response, msg []byte,
 }
 
 func (b *bridge) forwardBatch(m *message, resp *http.Response, msg []byte) error {
-	back := b.goesBack() // its client knows no batches
+	b.mu.Lock()
+	apart := b.backward != nil || !b.batches // its client knows none
+	b.mu.Unlock()
 	err := elements(msg, span{0, len(msg)}, func(at span) error {
 		part := at.of(msg)
-		if back != nil {
+		if part[0] == '[' {
+			return errJSON
+		}
+		if apart {
 			return b.forward(m, resp, bytes.Clone(part))
 		}
 		e, err := open(part)
@@ -193,7 +198,7 @@ func (b *bridge) forwardBatch(m *message, resp *http.Response, msg []byte) error
 	if err != nil {
 		return &Error{Code: "strange_answer", Message: "the server's answer is not JSON-RPC", Err: err}
 	}
-	if back == nil {
+	if !apart {
 		b.out.send(msg)
 	}
 	return nil

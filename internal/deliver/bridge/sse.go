@@ -46,6 +46,7 @@ func (s *events) next() (event, error) {
 		}
 		if len(line) == 0 {
 			if !seen {
+				size = 0 // comments of a long silence
 				continue
 			}
 			return e, nil

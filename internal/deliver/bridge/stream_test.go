@@ -221,6 +221,51 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// Elsewhere a client knows no batches, and an answer that comes as one is taken apart,
+// as clients of the official TypeScript SDK do.
+func TestUnaskedBatch(t *testing.T) {
+	s := &strict{answer: func(w http.ResponseWriter, _ *http.Request, _ string) {
+		say(w, `[ {"jsonrpc":"2.0","method":"n"}, {"jsonrpc":"2.0","id":1,"result":{}} ]`)
+	}}
+	r := start(t, serve(t, s), nil)
+	r.say(t, ask1)
+	diff(t, "answers", []string{`{"jsonrpc":"2.0","method":"n"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`}, r.hear(t, 2))
+}
+
+// A server may accept a notification only when its own question about it has been
+// answered.
+func TestAnswerBeforeAccepted(t *testing.T) {
+	asked, answered := make(chan struct{}), make(chan struct{})
+	s := sessions(func(w http.ResponseWriter, r *http.Request, body string) {
+		switch {
+		case r.Method == http.MethodGet:
+			event(w, ":\n\n")
+			<-asked
+			event(w, "data: {\"jsonrpc\":\"2.0\",\"id\":\"r\",\"method\":\"roots/list\"}\n\n")
+			<-r.Context().Done()
+		case strings.Contains(body, "list_changed"):
+			close(asked)
+			select {
+			case <-answered:
+			case <-r.Context().Done():
+			}
+			w.WriteHeader(http.StatusAccepted)
+		case strings.Contains(body, `"result"`):
+			close(answered)
+			w.WriteHeader(http.StatusAccepted)
+		default:
+			say(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		}
+	})
+	r := start(t, serve(t, s), nil)
+	r.say(t, hello)
+	r.hear(t, 1)
+	r.say(t, inited, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
+	r.hear(t, 1)
+	r.say(t, `{"jsonrpc":"2.0","id":"r","result":{"roots":[]}}`, ask1)
+	r.hear(t, 1)
+}
+
 // A server of the stateless era that refuses initialize, in each way there is.
 func TestTranslationBegins(t *testing.T) {
 	for name, refuse := range map[string]func(w http.ResponseWriter){
