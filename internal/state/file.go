@@ -165,6 +165,7 @@ func (d *Dir) read(server func(url string) bool) (File, []Warning) {
 		defer cancel()
 		if unlock, lockErr := d.Lock(ctx, fileName); lockErr == nil {
 			defer unlock()
+			_ = d.makeFolder(d.path) // narrows it: what is in it may be good
 			if f, again := d.load(server); again == nil {
 				return f, nil
 			} else if damaged(again) {

@@ -102,6 +102,30 @@ func TestWideFolderIsNarrowedByAWrite(t *testing.T) {
 	wantMode(t, d.Path(), fs.ModeDir|0o700)
 }
 
+// That the folder was open to others costs nothing that is in it: what somebody else
+// wrote there belongs to somebody else.
+func TestWideFolderCostsNoState(t *testing.T) {
+	for name, look := range map[string]func(*state.Dir) error{
+		"a reader": func(*state.Dir) error { return nil },
+		"a writer": func(d *state.Dir) error { return addServer(t.Context(), d, "v") },
+	} {
+		d := state.Open(filepath.Join(t.TempDir(), "s"))
+		if err := addServer(t.Context(), d, "u"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(d.Path(), 0o770); err != nil {
+			t.Fatal(err)
+		}
+		if err := look(d); err != nil {
+			t.Error(name, err)
+		}
+		if f, warnings := d.Read(); f.Servers["u"].URL != "u" || len(warnings) != 0 {
+			t.Errorf("%s: %+v, %v", name, f, warnings)
+		}
+		wantMode(t, d.Path(), fs.ModeDir|0o700)
+	}
+}
+
 // The mode is right whatever the umask takes away.
 func TestUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o022, 0o077, 0o777} {

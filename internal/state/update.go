@@ -140,6 +140,9 @@ func (d *Dir) lead(ctx context.Context, u *update) error {
 // and that nothing was written. The lock is held.
 func (d *Dir) make(list []*update) (failed bool, err error) {
 	before, err := d.text()
+	if damaged(err) && d.makeFolder(d.path) == nil { // narrows it: what is in it may be good
+		before, err = d.text()
+	}
 	var f File
 	if err == nil && before != nil {
 		f, err = d.decode(before, every)
