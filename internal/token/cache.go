@@ -158,9 +158,7 @@ func (s *Source) store(ctx context.Context, k key, c Chain) {
 			r.LastOK, r.Expires, r.Scopes, r.Client, r.LastError = s.now(), t.Expires, t.Scopes, k.Client, nil
 			r.Mode, r.ModeWhy, r.DPoP = c.Mode, c.ModeWhy, t.Type == "DPoP"
 			r.Managed = r.Managed || c.Mode == config.ModeEMA
-			if !slices.Contains(r.Sealed, k.name()) {
-				r.Sealed = append(r.Sealed, k.name())
-			}
+			r.Sealed = s.makeRoom(r.Sealed, k.name())
 		})
 	}
 	if err == nil {
@@ -169,6 +167,20 @@ func (s *Source) store(ctx context.Context, k key, c Chain) {
 	if err != nil {
 		s.warn("the token could not be kept for the next time: %v", err)
 	}
+}
+
+// maxSealed is how many tokens of one server are kept. Who asks for other scopes at
+// every call, a document's own say, would otherwise fill the record, and it is read
+// at every call.
+const maxSealed = 32
+
+// makeRoom adds the name of a token to those of its server, and drops the oldest.
+func (s *Source) makeRoom(names []string, name string) []string {
+	names = append(slices.DeleteFunc(names, func(n string) bool { return n == name }), name)
+	for len(names) > maxSealed && s.Vault.Discard(names[0]) == nil {
+		names = names[1:]
+	}
+	return names
 }
 
 // Discard drops every cached token of a server, by its record.

@@ -175,6 +175,37 @@ func TestOrElse(t *testing.T) {
 	}
 }
 
+// Who asks for other scopes at every call fills neither the record nor the disk.
+func TestManyScopes(t *testing.T) {
+	l := newLaptop(t)
+	s := l.source(t)
+	k := func(i int) key { return key{Resource: "r", AS: "a", Scopes: fmt.Sprint(i)} }
+	chain := Chain{Token: Token{AccessToken: secret.New("t"), Expires: l.Now().Add(time.Hour)}}
+	for i := range 40 + maxSealed {
+		s.store(t.Context(), k(i), chain)
+		s.store(t.Context(), k(40), chain) // one that is in use all the time
+	}
+	record, err := s.State.ReadFile("state.json", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, names := l.sealedFiles(t), strings.Count(string(record), "access token "); files != maxSealed || names != files {
+		t.Errorf("%d files, %d on record, want %d", files, names, maxSealed)
+	}
+	for _, i := range []int{40, 39 + maxSealed} {
+		if _, ok := s.lookup(t.Context(), k(i)); !ok {
+			t.Errorf("token %d is gone", i)
+		}
+	}
+	locks, err := filepath.Glob(filepath.Join(l.dir, "state", "locks", "*"))
+	if err != nil || len(locks) > 300 {
+		t.Errorf("%d lock files, %v", len(locks), err)
+	}
+	if err := Drop(t.Context(), s.State, s.Vault, s.Server.URL); err != nil || l.sealedFiles(t) != 0 {
+		t.Errorf("%d files outlive a sign-out; %v", l.sealedFiles(t), err)
+	}
+}
+
 func TestMetadataCache(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }

@@ -86,7 +86,7 @@ func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []
 		return err
 	}
 	// Writers and discardSame take turns; readers wait for nobody.
-	unlock, err := v.lock(ctx, "sealed "+name)
+	unlock, err := v.lock(ctx, sealedLock(name))
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (v *Vault) tellLost() bool {
 func (v *Vault) discardSame(name string, b []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	unlock, err := v.lock(ctx, "sealed "+name)
+	unlock, err := v.lock(ctx, sealedLock(name))
 	if err != nil {
 		return // the writer replaces the file, or the next reader comes here again
 	}
@@ -286,6 +286,10 @@ func newGCM(key secret.Text) (cipher.AEAD, error) {
 }
 
 func sealedFile(name string) string { return path.Join(sealedFolder, state.Hash(name)) }
+
+// sealedLock is one of 256, since lock files are never deleted, and there is no end to
+// the names.
+func sealedLock(name string) string { return "sealed " + state.Hash(name)[:2] }
 
 // itemFile is the sealed name of an item too big for the store. The line break
 // keeps it apart from every name that a caller can give.

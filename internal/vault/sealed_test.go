@@ -145,7 +145,7 @@ func TestDamageIsRemovedOnlyWhileItIsThere(t *testing.T) {
 	v.discardSame("n", []byte("the damaged content"))
 	wantSealed(t, v, "n", "new")
 
-	unlock, err := v.dir.Lock(context.Background(), "sealed n")
+	unlock, err := v.dir.Lock(context.Background(), sealedLock("n"))
 	if err != nil {
 		t.Fatal(err)
 	}
