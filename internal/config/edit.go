@@ -73,9 +73,8 @@ func editOnce(path string, change func(*Doc) error) (done bool, err error) {
 	if before != nil && bytes.Equal(doc.text.Bytes(), before) {
 		return true, nil
 	}
-	_, now, _, err := ownfile.ReadTarget(path, maxFile)
-	if err != nil || !bytes.Equal(now, before) || (now == nil) != (before == nil) {
-		return false, err
-	}
-	return true, ownfile.Replace(target, doc.text.Bytes(), mode)
+	return ownfile.ReplaceIf(target, doc.text.Bytes(), mode, func() (bool, error) {
+		_, now, _, err := ownfile.ReadTarget(path, maxFile)
+		return bytes.Equal(now, before) && (now == nil) == (before == nil), err
+	})
 }

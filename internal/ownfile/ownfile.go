@@ -86,13 +86,21 @@ func ReadTarget(path string, max int64) (target string, data []byte, mode os.Fil
 }
 
 // Replace puts data where path is, whole or not at all, under any umask.
-func Replace(path string, data []byte, mode os.FileMode) (err error) {
+func Replace(path string, data []byte, mode os.FileMode) error {
+	_, err := ReplaceIf(path, data, mode, func() (bool, error) { return true, nil })
+	return err
+}
+
+// ReplaceIf is Replace for a file that other programs write as well: ok is asked when
+// everything but the rename is done, and the file stays as it is if that says no. What
+// comes before takes milliseconds, in which a program that runs can write much.
+func ReplaceIf(path string, data []byte, mode os.FileMode, ok func() (bool, error)) (done bool, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".mcpauth-*.tmp")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
-		if err != nil {
+		if !done {
 			os.Remove(f.Name())
 		}
 	}()
@@ -104,13 +112,16 @@ func Replace(path string, data []byte, mode os.FileMode) (err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+		return false, err
+	}
+	if yes, err := ok(); !yes || err != nil {
+		return false, err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {
-		return err
+		return false, err
 	}
 	syncFolder(filepath.Dir(path))
-	return nil
+	return true, nil
 }
 
 // syncFolder makes the rename survive a power cut. Not every system can, and

@@ -228,7 +228,7 @@ func TestVSCode(t *testing.T) {
 		t.Errorf("nothing there: %+v, %v", n, err)
 	}
 	user := filepath.Join(p.Home, ".config", "Code", "User")
-	write(t, filepath.Join(user, "settings.json"), "{ // c\n\"mcp.enterpriseManagedAuth.idp\": {\"issuer\": \"https://i.example\", \"clientId\": \"c\"},}", 0o600)
+	write(t, filepath.Join(user, "settings.json"), "\ufeff{ // c\n\"mcp.enterpriseManagedAuth.idp\": {\"issuer\": \"https://i.example\", \"clientId\": \"c\"},}", 0o600)
 	write(t, filepath.Join(user, "mcp.json"), `{"servers": {"b": {"url": "https://b.example", "oauth": {"enterpriseManaged": true}}, "n": null,
 		"a": {"url": "https://a.example", "oauth": {"enterpriseManaged": true, "clientId": "ac"}}, "c": {"oauth": {"enterpriseManaged": "yes"}}, "d": 7}}`, 0o600)
 	got, err := VSCode(p)

@@ -161,7 +161,10 @@ func (c Client) change(src []byte, text func([]byte) ([]byte, error), meaning fu
 		return nil, errors.New("it is written in a way that cannot be edited safely")
 	}
 	if marked {
-		out = append(bytes.Clone(mark), out...)
+		return append(bytes.Clone(mark), out...), nil
+	}
+	if out == nil {
+		out = []byte{} // a file with nothing in it, not none
 	}
 	return out, nil
 }

@@ -140,7 +140,8 @@ func covers(have any, want map[string]any) bool {
 }
 
 // isOurs reports whether the entry with this name starts mcpauth for the server of
-// this name.
+// this name. The program may have its version or system behind its name, as what one
+// downloads has.
 func isOurs(name string, entry any) bool {
 	m, ok := entry.(map[string]any)
 	if !ok {
@@ -166,28 +167,33 @@ func isOurs(name string, entry any) bool {
 		return false
 	}
 	program := words[0][strings.LastIndexAny(words[0], `/\`)+1:]
-	return strings.TrimSuffix(strings.ToLower(program), ".exe") == "mcpauth" &&
+	return strings.HasPrefix(strings.ToLower(program), "mcpauth") &&
 		(words[1] == "bridge" || words[1] == "headers") && Server{Name: words[2]}.key() == name
 }
 
-// shellWords takes a helper's command apart at spaces outside of quotes.
+// shellWords takes a helper's command apart at spaces outside of quotes, as quote puts
+// it together.
 func shellWords(line string) []string {
 	var words []string
 	var word strings.Builder
-	quoted := rune(0)
-	for _, r := range line + " " {
+	quoted := byte(0)
+	for line += " "; line != ""; line = line[1:] {
+		c := line[0]
 		switch {
-		case quoted == 0 && (r == '\'' || r == '"'):
-			quoted = r
-		case r == quoted:
+		case quoted == '\'' && strings.HasPrefix(line, `'\''`):
+			line = line[3:]
+			word.WriteByte(c)
+		case quoted == 0 && (c == '\'' || c == '"'):
+			quoted = c
+		case c == quoted:
 			quoted = 0
-		case r == ' ' && quoted == 0:
+		case c == ' ' && quoted == 0:
 			if word.Len() > 0 {
 				words = append(words, word.String())
 			}
 			word.Reset()
 		default:
-			word.WriteRune(r)
+			word.WriteByte(c)
 		}
 	}
 	return words

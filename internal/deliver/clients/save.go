@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,8 +14,9 @@ import (
 const backupSuffix = ".mcpauth-backup"
 
 // save writes the record and then the file: a record without its change fits no
-// file and does no harm, a change without its record could not be undone exactly.
-func (e Editor) save(c Client, ch *Change, records map[string]*record, target string, mode os.FileMode) error {
+// file and does no harm, a change without its record could not be undone exactly. It
+// asks still last of all, and without it leaves the file alone.
+func (e Editor) save(c Client, ch *Change, records map[string]*record, target string, mode os.FileMode, still func() (bool, error)) (done bool, err error) {
 	old := records[target]
 	next := old.after(ch.Before, ch.After, len(ch.Removed) == 0 && !c.hasOurs(ch.Before))
 	if next == nil {
@@ -26,33 +28,36 @@ func (e Editor) save(c Client, ch *Change, records map[string]*record, target st
 		}
 	}
 	if err := e.keep(records); err != nil {
-		return err
+		return false, err
 	}
 	if ch.After == nil {
+		if yes, err := still(); !yes || err != nil {
+			return false, err
+		}
 		if err := os.Remove(target); err != nil {
-			return err
+			return false, err
 		}
 		old.removeFolders(filepath.Dir(target))
-		return nil
+		return true, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return err
+		return false, err
 	}
 	if original, ok := old.original(ch.Before); ch.Before != nil && len(ch.Removed) == 0 && !(ok && original == nil) {
-		var err error
 		if ch.Backup, err = backUp(target, ch.Before, mode, ch.lossy); err != nil {
-			return fmt.Errorf("back up %s: %w", target, err)
+			return false, fmt.Errorf("back up %s: %w", target, err)
 		}
 	}
-	if err := ownfile.Replace(target, ch.After, mode); err != nil {
-		return err
+	if done, err = ownfile.ReplaceIf(target, ch.After, mode, still); !done {
+		if ch.Backup != "" {
+			err = errors.Join(err, os.Remove(ch.Backup))
+		}
+		return false, err
 	}
 	if len(ch.Removed) > 0 {
-		var err error
 		ch.Backup, err = dropBackup(target, ch.After)
-		return err
 	}
-	return nil
+	return true, err
 }
 
 // backUp copies a file once, and tells where to; "" when there was a copy. What is

@@ -222,12 +222,12 @@ func (e Editor) edit(ctx context.Context, c Client, dryRun bool, change func(*Ch
 		if dryRun || !ch.Changes() {
 			return ch, nil
 		}
-		_, now, _, err := ownfile.ReadTarget(path, maxFile)
-		if err != nil {
+		done, err := e.save(c, &ch, records, target, mode, func() (bool, error) {
+			_, now, _, err := ownfile.ReadTarget(path, maxFile)
+			return bytes.Equal(now, before) && (now == nil) == (before == nil), err
+		})
+		if done || err != nil {
 			return ch, err
-		}
-		if bytes.Equal(now, before) && (now == nil) == (before == nil) {
-			return ch, e.save(c, &ch, records, target, mode)
 		}
 	}
 }

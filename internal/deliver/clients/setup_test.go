@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -236,6 +237,65 @@ func TestFileChangesMeanwhile(t *testing.T) {
 	})
 	if err != nil || rounds != 2 || !strings.Contains(read(t, file), `"a": 2`) || !strings.Contains(read(t, file), "wiki") {
 		t.Errorf("%d rounds, %v: %q", rounds, err, ch.After)
+	}
+}
+
+// Nor is one that writes when everything is ready: only the rename comes after the
+// last look.
+func TestFileChangesLate(t *testing.T) {
+	e, c := editor(t), client(t, "cursor")
+	file := c.File(e.Place)
+	write(t, file, `{"a": 1}`, 0o600)
+	written := make(chan error, 1)
+	go func() {
+		for !exists(file + backupSuffix) { // made shortly before the file is replaced
+			runtime.Gosched()
+		}
+		written <- ownfile.Replace(file, []byte(`{"a": 2}`), 0o600)
+	}()
+	ch := setUp(t, e, c, Request{Servers: []Server{wiki}})
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, file); !strings.Contains(got, `"a": 2`) {
+		t.Errorf("%q", got)
+	}
+	if folder, _ := os.ReadDir(filepath.Dir(file)); len(folder) != 2 || ch.Backup != file+backupSuffix {
+		t.Errorf("beside it are %v; the copy is said to be %q", folder, ch.Backup)
+	}
+}
+
+// A file that had nothing in it has nothing in it again, also when nobody remembers
+// how it was.
+func TestEmptyWithoutRecord(t *testing.T) {
+	for _, id := range []string{"codex", "goose", "continue"} {
+		e, c := editor(t), client(t, id)
+		write(t, c.File(e.Place), "", 0o600)
+		setUp(t, e, c, Request{Servers: []Server{wiki}})
+		if err := os.Remove(filepath.Join(e.State.Path(), recordsFile)); err != nil {
+			t.Fatal(err)
+		}
+		tearDown(t, e, c)
+		if got := read(t, c.File(e.Place)); got != "" {
+			t.Errorf("%s: %q", id, got)
+		}
+	}
+}
+
+// What a program is called that was downloaded, and where a person keeps it, makes no
+// difference to who wrote an entry.
+func TestOwnEntries(t *testing.T) {
+	for _, program := range []string{"/x/mcpauth-linux-amd64", "/x/mcpauth_1.2.3", "/home/o'hara's/mcpauth", "/a b/'/mcpauth"} {
+		for _, id := range []string{"claude-code", "cursor", "opencode"} {
+			r := run()
+			r.Program = program
+			c := client(t, id)
+			for _, q := range []Request{{Run: r}, {Run: r, Bridge: true}} {
+				if entry := c.entry(wiki, q).plain(); !isOurs("wiki", entry) {
+					t.Errorf("%s: %v", id, entry)
+				}
+			}
+		}
 	}
 }
 

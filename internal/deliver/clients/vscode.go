@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,7 +61,7 @@ func readObject(path string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := jsonFormat{}.plain(src)
+	v, err := jsonFormat{}.plain(bytes.TrimPrefix(src, mark))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
