@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -240,28 +239,25 @@ func TestFileChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// Nor is one that writes when everything is ready: only the rename comes after the
-// last look.
+// Nor is one that writes when everything is ready: the last look comes after the copy
+// and right before the file is replaced, and then nothing is left of the try.
 func TestFileChangesLate(t *testing.T) {
 	e, c := editor(t), client(t, "cursor")
 	file := c.File(e.Place)
-	write(t, file, `{"a": 1}`, 0o600)
-	written := make(chan error, 1)
-	go func() {
-		for !exists(file + backupSuffix) { // made shortly before the file is replaced
-			runtime.Gosched()
-		}
-		written <- ownfile.Replace(file, []byte(`{"a": 2}`), 0o600)
-	}()
-	ch := setUp(t, e, c, Request{Servers: []Server{wiki}})
-	if err := <-written; err != nil {
-		t.Fatal(err)
+	const text, later = `{"a": 1}`, `{"a": 2}`
+	write(t, file, text, 0o600)
+	looked := false
+	ch := Change{Path: file, Before: []byte(text), After: []byte(`{"a": 1, "b": 1}`)}
+	done, err := e.save(c, &ch, e.records(), file, 0o600, func() (bool, error) {
+		looked = exists(file + backupSuffix)
+		write(t, file, later, 0o600)
+		return false, nil
+	})
+	if done || err != nil || !looked || read(t, file) != later {
+		t.Errorf("%v, %v, looked late: %v: %q", done, err, looked, read(t, file))
 	}
-	if got := read(t, file); !strings.Contains(got, `"a": 2`) {
-		t.Errorf("%q", got)
-	}
-	if folder, _ := os.ReadDir(filepath.Dir(file)); len(folder) != 2 || ch.Backup != file+backupSuffix {
-		t.Errorf("beside it are %v; the copy is said to be %q", folder, ch.Backup)
+	if folder, err := os.ReadDir(filepath.Dir(file)); err != nil || len(folder) != 1 {
+		t.Errorf("beside it are %v, %v", folder, err)
 	}
 }
 
