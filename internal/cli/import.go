@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,10 @@ func importVSCode(ctx context.Context, a *app, idpName string) error {
 		}
 		if err := config.Validate(s.Name, s); err != nil {
 			a.warn(fmt.Sprintf("left out %q: %v", native.Name, err))
+			continue
+		}
+		if slices.ContainsFunc(added, func(other config.Server) bool { return other.Name == s.Name }) {
+			a.warn(fmt.Sprintf("left out %q: another server becomes %s as well", native.Name, s.Name))
 			continue
 		}
 		s.OAuth.IdP = idpName
