@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -125,7 +126,23 @@ func (t *route) inspect(resp *http.Response) error {
 		}
 	}
 	keepQuiet(resp.Header)
+	resp.Trailer, resp.Body = nil, &body{resp.Body, resp}
 	return nil
+}
+
+// body drops the trailers, which come at its end: MCP has none, and inspect would not
+// see them.
+type body struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.resp.Trailer = nil
+	}
+	return n, err
 }
 
 // keepQuiet takes the address of the resource metadata out of a challenge. A client

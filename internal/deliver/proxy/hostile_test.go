@@ -24,6 +24,21 @@ func TestInformationalAnswersAreKeptBack(t *testing.T) {
 	}
 }
 
+// Nor what it says afterwards.
+func TestTrailersAreKeptBack(t *testing.T) {
+	s := serve(t)
+	s.up.answer = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "Set-Cookie")
+		io.WriteString(w, "good")
+		w.Header().Set("Set-Cookie", "a=b")
+		w.Header().Set(http.TrailerPrefix+"Access-Control-Allow-Origin", "*")
+	}
+	resp := s.do(t, "POST", "/wiki", "{}")
+	if got := text(t, resp); got != "good" || len(resp.Trailer) > 0 || resp.Header.Get("Trailer") != "" {
+		t.Errorf("got %q %v %v", got, resp.Header, resp.Trailer)
+	}
+}
+
 // A server that accepts no token twice, or refuses what cannot be sent twice, must
 // not have the identity provider asked for every request.
 func TestRenewalIsBounded(t *testing.T) {
