@@ -3,6 +3,8 @@ package state
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -175,6 +177,9 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	after, err := encode(f)
 	if err != nil || bytes.Equal(before, after) {
 		return false, err
+	}
+	if len(after) > maxFile { // nobody could read it, and all that is in it would be lost
+		return true, fmt.Errorf("write %s: %d bytes are more than the %d that it may have", filepath.Join(d.path, fileName), len(after), maxFile)
 	}
 	return false, d.replaceFile(fileName, after, most)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -76,5 +77,27 @@ func TestUpdateGivesUp(t *testing.T) {
 	}
 	if err := add(t.Context(), "next"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What could not be read again is not written, and costs nothing that is there.
+func TestStateHasABound(t *testing.T) {
+	d := state.Open(t.TempDir())
+	if err := addServer(t.Context(), d, "u"); err != nil {
+		t.Fatal(err)
+	}
+	err := d.Update(t.Context(), func(f *state.File) error {
+		f.Servers["v"] = state.Server{URL: "v", Scopes: []string{strings.Repeat("x", 5<<20)}}
+		return nil
+	})
+	if err == nil {
+		t.Error("no error")
+	}
+	if err := addServer(t.Context(), d, "w"); err != nil {
+		t.Error(err)
+	}
+	b, err := d.ReadFile("state.json", 1<<20)
+	if err != nil || !strings.Contains(string(b), `"u"`) || !strings.Contains(string(b), `"w"`) || strings.Contains(string(b), `"v"`) {
+		t.Errorf("%v, %s", err, b)
 	}
 }

@@ -146,10 +146,18 @@ func (s *Source) wanted(r discover.Resource) []string {
 		list = r.ScopesSupported
 	}
 	most := s.Server.OAuth.MaxScopes
-	return slices.DeleteFunc(slices.Clone(list), func(scope string) bool {
+	list = slices.DeleteFunc(slices.Clone(list), func(scope string) bool {
 		return scope == consent.Offline || most != nil && !slices.Contains(most, scope)
 	})
+	if len(joined(list)) > maxWanted {
+		return nil
+	}
+	return list
 }
+
+// maxWanted bounds the scopes that a server can have us ask for, and keep, in bytes.
+// More than that nobody means.
+const maxWanted = 16 << 10
 
 // pin remembers the authorization server on first use (attack S3). A pin is never moved here: see Trust. Whoever comes second with
 // another authorization server is told so, however close behind.

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/mcpauth/mcpauth/internal/config"
@@ -142,5 +143,10 @@ func TestS27ServersOwnScopes(t *testing.T) {
 	p, err := s.Look(t.Context())
 	if err != nil || len(p.Scopes) != 1 || p.Scopes[0] != "read" {
 		t.Errorf("got %v, %v", p.Scopes, err)
+	}
+	s.Server.OAuth.MaxScopes = nil
+	l.MCP.Scopes = strings.Fields(strings.Repeat("a ", 10_000)) // nothing that anybody means
+	if p, err := s.Look(t.Context()); err != nil || len(p.Scopes) != 0 {
+		t.Errorf("got %d, %v", len(p.Scopes), err)
 	}
 }

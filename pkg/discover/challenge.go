@@ -76,15 +76,19 @@ func (c Challenge) MaxAge() (age time.Duration, ok bool) {
 	return time.Duration(n) * time.Second, true
 }
 
+// maxWords bounds a list of words, in bytes: scopes are kept, and sent on.
+const maxWords = 16 << 10
+
 // words splits at spaces and admits the characters of a scope only, so that none
-// of them surprises a request or a terminal later on (attacks S17, S26).
+// of them surprises a request or a terminal later on (attacks S17, S26). A list
+// without bounds is as good as none.
 func words(s string) []string {
 	for i := range len(s) {
 		if ch := s[i]; ch < ' ' || ch > '~' || ch == '"' || ch == '\\' {
 			return nil
 		}
 	}
-	if list := strings.Fields(s); len(list) > 0 {
+	if list := strings.Fields(s); len(list) > 0 && len(s) <= maxWords {
 		return list
 	}
 	return nil

@@ -116,7 +116,7 @@ func TestChallengeReaders(t *testing.T) {
 			t.Errorf("%s (-want +got)\n%s", scheme, diff)
 		}
 	}
-	for _, bad := range []string{"", " ", "a\tb", "a\"b", `a\b`, "é", "a\x1b[2J"} {
+	for _, bad := range []string{"", " ", "a\tb", "a\"b", `a\b`, "é", "a\x1b[2J", strings.Repeat("a ", 16<<10)} {
 		if got := (discover.Challenge{Scheme: "bearer", Params: params{"scope": bad}}).Scopes(); got != nil {
 			t.Errorf("Scopes of %q = %q", bad, got)
 		}

@@ -101,6 +101,7 @@ func TestResourceRefused(t *testing.T) {
 		{"query", wiki, as("https://as.example?x"), "with query"},
 		{"fragment", wiki, as("https://as.example#x"), "with fragment"},
 		{"user name", wiki, as("https://u:p@as.example"), "user name"},
+		{"without bounds", wiki, as("https://as.example/" + strings.Repeat("x", 5000)), "more than"},
 		{"relative", wiki, as("/as"), "not an absolute URL"},
 		{"empty", wiki, as(""), "not an absolute URL"},
 		{"script", wiki, as("javascript:alert(1)"), "not an absolute URL"},

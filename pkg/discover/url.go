@@ -2,10 +2,14 @@ package discover
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
 )
+
+// maxURL bounds what is kept of a stranger's word for as long as a server is, in bytes.
+const maxURL = 4 << 10
 
 // parseURL reads a URL that a credential may later depend on. It must be
 // absolute and https; plain http is for loopback hosts, and when the URL was
@@ -18,6 +22,8 @@ func parseURL(raw string, mayBePlain bool) (*url.URL, error) {
 	}
 	u, err := url.Parse(raw)
 	switch {
+	case len(raw) > maxURL:
+		return nil, fmt.Errorf("a URL of more than %d bytes", maxURL)
 	case err != nil: // its text would repeat the URL
 		return nil, errors.New("not a URL")
 	case u.Opaque != "" || u.Hostname() == "":

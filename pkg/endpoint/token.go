@@ -94,6 +94,9 @@ func GetToken(ctx context.Context, client *http.Client, r TokenRequest) (Token, 
 	return t, err
 }
 
+// maxScope bounds a list of scopes, in bytes: callers keep it, and compare it with others.
+const maxScope = 16 << 10
+
 // check applies A1 to A7; A9 is Post's. Comments name the rules.
 func (r TokenRequest) check(answer Answer, asked time.Time) (Token, error) {
 	var t Token
@@ -116,6 +119,8 @@ func (r TokenRequest) check(answer Answer, asked time.Time) (Token, error) {
 	t.Scopes = slices.Clone(r.Scopes)
 	if granted, err := answer.Text("scope"); err != nil {
 		return Token{}, &CheckError{Rule: "A5", What: err.Error()}
+	} else if len(granted) > maxScope {
+		return Token{}, &CheckError{Rule: "A5", What: fmt.Sprintf("the scopes granted have more than %d bytes", maxScope)}
 	} else if answer.Has("scope") {
 		t.Scopes = strings.Fields(granted)
 	}

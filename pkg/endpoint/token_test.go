@@ -197,6 +197,7 @@ func TestGetTokenChecks(t *testing.T) {
 	for _, tt := range []struct{ name, body, rule, warning string }{
 		{"A1 absent", `{"token_type":"Bearer"}`, "A1", ""},
 		{"A1 line end (S26)", `{"access_token":"a\r\nb","token_type":"Bearer"}`, "A1", ""},
+		{"A5 without bounds", `{"access_token":"at","token_type":"Bearer","scope":"` + strings.Repeat("a ", 16<<10) + `"}`, "A5", ""},
 		{"A5 no text", `{"access_token":"at","token_type":"Bearer","scope":["read"]}`, "A5", ""},
 		{"A6 another type", `{"access_token":"at","token_type":"Bearer","issued_token_type":"urn:x:id_token"}`, "", "issued_token_type"},
 		{"A7 another resource", `{"access_token":"at","token_type":"Bearer","resource":"https://other.example"}`, "A7", ""},
