@@ -5,12 +5,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/consent"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
+	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 // both is an option for an authorization server that takes ID-JAGs and asks people.
@@ -148,5 +150,36 @@ func TestS27ServersOwnScopes(t *testing.T) {
 	l.MCP.Scopes = strings.Fields(strings.Repeat("a ", 10_000)) // nothing that anybody means
 	if p, err := s.Look(t.Context()); err != nil || len(p.Scopes) != 0 {
 		t.Errorf("got %d, %v", len(p.Scopes), err)
+	}
+}
+
+// S31: what an agreement before this one gave is not served, should it still be there:
+// another person may have agreed since, and a process can die before it has stored
+// what came of that.
+func TestS31AnotherAgreement(t *testing.T) {
+	l := newLaptop(t)
+	s := l.source(t)
+	s.Server.OAuth.Mode = config.ModeOAuth
+	agree := func() state.File {
+		t.Helper()
+		l.Advance(time.Minute)
+		f := state.File{Servers: map[string]state.Server{s.Server.URL: {
+			URL: s.Server.URL, Resource: s.Server.URL, Issuer: l.AS.Issuer,
+			Consent: &state.Consent{Issuer: l.AS.Issuer, ClientID: "c", When: l.Now()},
+		}}}
+		return f
+	}
+	f := agree()
+	_, k, _, _, err := s.look(t.Context(), f, Ask{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Advance(time.Second)
+	s.store(t.Context(), k, Chain{Mode: config.ModeOAuth, Token: Token{AccessToken: secret.New("t"), Expires: l.Now().Add(time.Hour)}})
+	if _, _, _, ok, err := s.look(t.Context(), f, Ask{}); !ok || err != nil {
+		t.Errorf("the token of this agreement is not found: %v", err)
+	}
+	if _, _, _, ok, _ := s.look(t.Context(), agree(), Ask{}); ok {
+		t.Error("the token of the agreement before is served")
 	}
 }

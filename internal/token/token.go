@@ -206,6 +206,9 @@ func (s *Source) look(ctx context.Context, record state.File, a Ask) (h holder, 
 	}
 	k = s.key(record, h, mode, a)
 	e, ok = s.lookup(ctx, k)
+	if mode == config.ModeOAuth && e.obtained.Before(h.since) { // perhaps another person has agreed since (attack S31)
+		return h, k, entry{}, false, nil
+	}
 	if missing := lacking(e.Scopes, a.Scopes); ok && mode == config.ModeOAuth && missing != nil {
 		return h, k, e, false, &consent.Needed{Server: s.Server.Name, Scopes: a.Scopes, Why: "you have not agreed to the scope " + joined(missing) + " yet"}
 	}
