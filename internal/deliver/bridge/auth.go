@@ -37,6 +37,7 @@ type auth struct {
 	configured, most []string // scopes: of the configuration, and the cap on step-ups
 	steps            map[string]stepping
 	denied           map[string]denied
+	vain             []time.Time // when asking for a scope brought none, in the last while
 }
 
 // pause is how long a failure answers further calls as well: an agent that tries

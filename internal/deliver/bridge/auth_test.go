@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -128,6 +129,49 @@ func TestStepUpEnds(t *testing.T) {
 	}
 	if n := len(source.asked()); n > 6 {
 		t.Errorf("the source was asked %d times", n)
+	}
+}
+
+// Nor does one that makes up a scope for each of many operations.
+func TestVainStepUpsEnd(t *testing.T) {
+	n := 0
+	s := &strict{answer: func(w http.ResponseWriter, r *http.Request, _ string) {
+		n++
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope="s%d"`, n))
+		w.WriteHeader(403)
+	}}
+	for name, give := range map[string]func(int, token.Ask) (token.Token, error){
+		"not granted": func(int, token.Ask) (token.Token, error) { return numbered(1), nil },
+		"refused": func(_ int, ask token.Ask) (token.Token, error) {
+			if ask.Scopes != nil {
+				return token.Token{}, errors.New("invalid_scope")
+			}
+			return numbered(1), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := &tokens{give: give}
+			now := time.Now()
+			r := start(t, serve(t, s), func(o *bridge.Options) {
+				o.Token, o.Explain, o.Now = source.get, inWords, func() time.Time { return now }
+			})
+			call := func(i int) string {
+				r.say(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t%d"}}`, i))
+				return r.hear(t, 1)[0]
+			}
+			last := ""
+			for i := range 40 {
+				last = call(i)
+			}
+			if n := len(source.asked()); n != 21 || !strings.Contains(last, "one scope after another") {
+				t.Errorf("the source was asked %d times; in the end: %s", n, last)
+			}
+			now = now.Add(10 * time.Minute)
+			call(40)
+			if n := len(source.asked()); n < 22 {
+				t.Error("a while later it is not asked")
+			}
+		})
 	}
 }
 

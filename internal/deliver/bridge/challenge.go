@@ -26,6 +26,7 @@ const (
 	maxRenewed = 1
 	maxWidened = 2
 	maxSteps   = 5
+	maxVain    = 20 // of all operations together, that brought nothing
 	while      = 10 * time.Minute
 	denial     = time.Minute
 	afterError = 10 * time.Second
@@ -121,6 +122,7 @@ func (a *auth) widen(ctx context.Context, with *carried, scopes []string, n *tri
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.vain = append(a.vain, a.now())
 	d := denied{until: a.now().Add(denial)}
 	if err != nil {
 		d = denied{until: a.now().Add(afterError), err: err}
@@ -153,6 +155,14 @@ func (a *auth) wider(with *carried, scopes []string, n *tries) ([]string, error)
 	now := a.now()
 	if d := a.denied[strings.Join(scopes, " ")]; now.Before(d.until) {
 		return nil, d.err
+	}
+	// A server can make up scopes, and operations too.
+	a.vain = slices.DeleteFunc(a.vain, func(at time.Time) bool { return now.Sub(at) >= while })
+	if len(a.vain) >= maxVain {
+		return nil, &Error{
+			Code: "insufficient_scope", Message: "the server wants one scope after another that you are not granted; no more are asked for in the next minutes",
+			Hint: "tell the owner of the server",
+		}
 	}
 	s := a.steps[n.operation]
 	if now.Sub(s.since) >= while {

@@ -78,7 +78,7 @@ func members(msg []byte, s span, visit func(name []byte, value span) error) erro
 			}
 		}
 	}
-	if i >= s.to {
+	if i >= s.to || space(msg, i+1) < s.to { // the whole of s, and nothing behind it
 		return errJSON
 	}
 	return nil
@@ -102,7 +102,7 @@ func elements(msg []byte, s span, visit func(value span) error) error {
 			i = space(msg, i+1)
 		}
 	}
-	if i >= s.to {
+	if i >= s.to || space(msg, i+1) < s.to {
 		return errJSON
 	}
 	return nil

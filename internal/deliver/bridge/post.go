@@ -240,10 +240,11 @@ func (b *bridge) streamed(ctx context.Context, m *message, resp *http.Response, 
 const lingering = time.Second
 
 // stream forwards the events of a response until it ends, and returns where it
-// could be taken up again.
+// could be taken up again. Events that are no JSON-RPC are left out, as the official
+// SDKs do: some servers show with them that they are alive.
 func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 	var at cursor
-	waiting := m != nil
+	waiting, warned := m != nil, false
 	in := b.events(resp)
 	for {
 		e, err := in.next()
@@ -263,7 +264,11 @@ func (b *bridge) stream(m *message, resp *http.Response) (cursor, error) {
 			continue
 		}
 		if err := b.forward(m, resp, e.data); err != nil {
-			return at, err
+			if !warned {
+				b.Warn("the server sent what is no JSON-RPC, and was left out")
+				warned = true
+			}
+			continue
 		}
 		if waiting && m.done() {
 			waiting = false

@@ -232,6 +232,35 @@ func TestUnaskedBatch(t *testing.T) {
 	diff(t, "answers", []string{`{"jsonrpc":"2.0","method":"n"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`}, r.hear(t, 2))
 }
 
+// Events that are no JSON-RPC are left out, and told once; what comes behind them is
+// forwarded.
+func TestOddEvents(t *testing.T) {
+	const back = `{"jsonrpc":"2.0","id":1,"result":{}}`
+	s := &strict{answer: func(w http.ResponseWriter, _ *http.Request, _ string) {
+		event(w, "data: heartbeat\n\ndata: {}{}\n\ndata:\ndata:\n\ndata: "+back+"\n\n")
+	}}
+	r := start(t, serve(t, s), nil)
+	r.say(t, ask1)
+	diff(t, "answer", []string{back}, r.hear(t, 1))
+	if w := r.warn.all(); len(w) != 1 || !strings.Contains(w[0], "no JSON-RPC") {
+		t.Errorf("warnings: %q", w)
+	}
+}
+
+// An answer is one document: a second one on its line would be lost, or taken for a
+// message of its own.
+func TestTwoInOne(t *testing.T) {
+	const back = `{"jsonrpc":"2.0","id":1,"result":{}}`
+	for _, body := range []string{back + "\n" + back, back + "x"} {
+		s := &strict{answer: func(w http.ResponseWriter, _ *http.Request, _ string) { say(w, body) }}
+		r := start(t, serve(t, s), func(o *bridge.Options) { o.Explain = inWords })
+		r.say(t, ask1)
+		if got := r.hear(t, 1)[0]; !strings.Contains(got, "strange_answer") {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+}
+
 // A server may accept a notification only when its own question about it has been
 // answered.
 func TestAnswerBeforeAccepted(t *testing.T) {
