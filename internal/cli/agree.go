@@ -60,10 +60,14 @@ func agreeTo(cmd *cobra.Command, a *app, o loginOptions) error {
 	}
 	a.closed(ctx)
 	if a.json {
+		f, err := a.recorded()
+		if err != nil {
+			return err
+		}
 		return writeJSON(a.env.Stdout, struct {
 			Version int          `json:"version"`
 			Server  serverStatus `json:"server"`
-		}{1, serverOf(s.Server, a.recorded().Servers[s.Server.URL])})
+		}{1, serverOf(s.Server, f.Servers[s.Server.URL])})
 	}
 	scopes := strings.Join(slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return s == consent.Offline }), " ")
 	if scopes == "" {
@@ -119,7 +123,11 @@ func takeBack(ctx context.Context, a *app, name string, all bool) error {
 	if err != nil {
 		return err
 	}
-	if a.recorded().Servers[s.URL].Consent == nil {
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
+	if f.Servers[s.URL].Consent == nil {
 		a.say("you have not agreed to %s", s.Name)
 		return nil
 	}
@@ -129,9 +137,10 @@ func takeBack(ctx context.Context, a *app, name string, all bool) error {
 // forgetConsent takes back what a person agreed to, as far as the authorization
 // server lets it, and drops the tokens that came of it.
 func (a *app) forgetConsent(ctx context.Context, s config.Server) error {
-	r := a.recorded().Servers[s.URL]
-	if r.Consent == nil && r.Registration == nil {
-		return nil
+	f, err := a.recorded()
+	r := f.Servers[s.URL]
+	if err != nil || r.Consent == nil && r.Registration == nil {
+		return err
 	}
 	src, err := a.sourceOf(s)
 	if err != nil {

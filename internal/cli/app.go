@@ -93,12 +93,12 @@ func (a *app) openWith(load func(config.Paths, config.Overrides, func(string) st
 }
 
 // recorded reads the state and tells once what is wrong with it.
-func (a *app) recorded() state.File {
-	f, warnings := a.state.Read()
+func (a *app) recorded() (state.File, error) {
+	f, warnings, err := a.state.Read()
 	for _, w := range warnings {
 		a.warn(w.String())
 	}
-	return f
+	return f, err
 }
 
 // store opens the vault that holds the sign-ins: the one on record, or for the
@@ -107,7 +107,11 @@ func (a *app) store() (*vault.Vault, error) {
 	if a.vault != nil {
 		return a.vault, nil
 	}
-	return a.storeOn(a.recorded())
+	f, err := a.recorded()
+	if err != nil {
+		return nil, err
+	}
+	return a.storeOn(f)
 }
 
 // storeOn is store for a record that was read already.
@@ -316,9 +320,12 @@ func (a *app) quickSource(nameOrURL string) (*token.Source, error) {
 			return nil, err
 		}
 	}
-	record, warnings := a.state.ReadServer(s.URL)
+	record, warnings, err := a.state.ReadServer(s.URL)
 	for _, w := range warnings {
 		a.warn(w.String())
+	}
+	if err != nil {
+		return nil, err
 	}
 	v, err := a.storeFor(s, func() (*vault.Vault, error) { return a.storeOn(record) })
 	if err != nil {

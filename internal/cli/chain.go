@@ -100,7 +100,9 @@ func (v *chainView) mode(c token.Chain) {
 
 func (v *chainView) signIn(a *app, s *token.Source, c token.Chain) {
 	if s.Provider == nil || c.Mode != "" && c.Mode != config.ModeEMA {
-		v.consent(a.recorded().Servers[s.Server.URL].Consent)
+		if f, err := a.recorded(); err == nil {
+			v.consent(f.Servers[s.Server.URL].Consent)
+		}
 		return
 	}
 	id, err := s.Provider.Known()

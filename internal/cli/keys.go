@@ -59,11 +59,15 @@ func generateKey(ctx context.Context, a *app, name, alg string) error {
 	if err := a.settle(ctx); err != nil {
 		return err
 	}
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	p, err := a.keysIn().Generate(ctx, name, alg)
 	if err != nil {
 		return err
 	}
-	a.say("made the key %s: %s, key ID %s; its private half stays in the %s", name, p.Current.Algorithm(), p.Current.ID(), describe(*a.recorded().Store))
+	a.say("made the key %s: %s, key ID %s; its private half stays in the %s", name, p.Current.Algorithm(), p.Current.ID(), describe(*f.Store))
 	fmt.Fprintf(a.env.Stderr, "hint: for who registers mcpauth: mcpauth keys jwks %s\nhint: for a document to publish: mcpauth cimd generate --key %s\n", name, name)
 	return nil
 }

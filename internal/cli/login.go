@@ -205,7 +205,10 @@ func (a *app) opener(noBrowser bool, what string) func(context.Context, string) 
 // settle decides where this sign-in is kept, and records it. A store that holds
 // sign-ins is not changed.
 func (a *app) settle(ctx context.Context) error {
-	f := a.recorded()
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	want, kept := a.wantedStore(), f.Store
 	if kept != nil && a.cfg.Store().Kind == "" {
 		want = *kept

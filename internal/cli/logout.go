@@ -50,7 +50,9 @@ func runLogout(ctx context.Context, a *app, all bool) error {
 		errs = append(errs, a.signOut(ctx, idp))
 	}
 	if all {
-		for url, r := range a.recorded().Servers {
+		f, err := a.recorded()
+		errs = append(errs, err)
+		for url, r := range f.Servers {
 			if r.Consent != nil || r.Registration != nil {
 				errs = append(errs, a.forgetConsent(ctx, a.known(url)))
 			}
@@ -66,8 +68,12 @@ func (a *app) leaving(all bool) ([]config.IdP, error) {
 		idp, err := a.cfg.IdP("")
 		return []config.IdP{idp}, err
 	}
+	f, err := a.recorded()
+	if err != nil {
+		return nil, err
+	}
 	var idps []config.IdP
-	for name, id := range a.recorded().Identities {
+	for name, id := range f.Identities {
 		idp, err := a.cfg.IdP(name)
 		if err != nil || idp.Issuer != id.Issuer || idp.IdPClientID != id.ClientID {
 			idp = config.IdP{Name: name, Issuer: id.Issuer, IdPClientID: id.ClientID}
@@ -89,7 +95,10 @@ func (a *app) known(url string) config.Server {
 }
 
 func (a *app) signOut(ctx context.Context, idp config.IdP) error {
-	f := a.recorded()
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	if _, known := f.Identities[idp.Name]; !known {
 		a.say("you are not signed in at %s", host(idp.Issuer))
 		return nil
@@ -124,12 +133,15 @@ func (a *app) tellRevocation(done identity.Forgotten) {
 func (a *app) dropTokens(ctx context.Context, idp config.IdP) error {
 	var last time.Time
 	var errs []error
-	records := a.recorded().Servers
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	for _, s := range a.cfg.Servers() {
 		if of, err := a.cfg.IdP(s.OAuth.IdP); err != nil || of.Name != idp.Name {
 			continue
 		}
-		if end := records[s.URL].Expires; end.After(last) {
+		if end := f.Servers[s.URL].Expires; end.After(last) {
 			last = end
 		}
 		errs = append(errs, token.Drop(ctx, a.state, a.vault, s.URL))

@@ -44,7 +44,10 @@ func newServerList(a *app) *cobra.Command {
 }
 
 func listServers(a *app) error {
-	f := a.recorded()
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	list := []serverStatus{}
 	for _, s := range a.cfg.Servers() {
 		list = append(list, serverOf(s, f.Servers[s.URL]))
@@ -99,7 +102,11 @@ func removeServer(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	r := a.recorded().Servers[s.URL]
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
+	r := f.Servers[s.URL]
 	if err := token.Discard(v, r); err != nil {
 		return err
 	}
@@ -184,7 +191,11 @@ func trustServer(ctx context.Context, a *app, name string, yes bool, clientID st
 	if err != nil {
 		return err
 	}
-	before := a.recorded().Servers[s.Server.URL].Issuer
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
+	before := f.Servers[s.Server.URL].Issuer
 	if before == place.AS {
 		a.say("%s has the authorization server it is pinned to: %q", s.Server.Name, place.AS)
 		return nil

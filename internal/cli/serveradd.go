@@ -129,7 +129,11 @@ func addServer(ctx context.Context, a *app, o serverAddOptions) error {
 		}
 	}
 	// Where no sign-in comes first, it is here that a configured store begins.
-	begins := mode != config.ModeEMA && a.cfg.Store().Kind == "file" && a.recorded().Store == nil
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
+	begins := mode != config.ModeEMA && a.cfg.Store().Kind == "file" && f.Store == nil
 	if a.flags.Store != nil || begins {
 		if err := a.settle(ctx); err != nil {
 			return err

@@ -145,7 +145,10 @@ func (a *app) difference(ch clients.Change) error {
 
 // serversFor finds the servers with these names or URLs; without names all of them.
 func (a *app) serversFor(names []string) (list []clients.Server, err error) {
-	record := a.recorded()
+	record, err := a.recorded()
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		s, err := a.cfg.Server(name)
 		if err != nil {

@@ -83,7 +83,10 @@ func runStatus(_ context.Context, a *app, o statusOptions) error {
 	if err := a.open(); err != nil {
 		return err
 	}
-	f := a.recorded()
+	f, err := a.recorded()
+	if err != nil {
+		return err
+	}
 	if o.check {
 		return a.check(f)
 	}

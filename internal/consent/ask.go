@@ -52,7 +52,10 @@ func (k *Keeper) Ask(ctx context.Context, t Target, open func(ctx context.Contex
 	if err != nil {
 		return endpoint.Token{}, err
 	}
-	scopes := k.scopes(t, client)
+	scopes, err := k.scopes(t, client)
+	if err != nil {
+		return endpoint.Token{}, err
+	}
 	to := t.redirectOf(how)
 	request := signin.Request{
 		Issuer: t.AS.Issuer, AuthorizationEndpoint: t.AS.AuthorizationEndpoint, IssParameterSupported: t.AS.IssParameterSupported,
@@ -91,7 +94,11 @@ func (t Target) prompt(scopes []string) string {
 func (k *Keeper) clientForAsking(ctx context.Context, t Target) (clientauth.Client, string, error) {
 	client, how, err := k.Client(ctx, t)
 	var none *NoClient
-	r := k.record(t.url()).Registration
+	record, bad := k.known(t.url())
+	if bad != nil {
+		return client, how, bad
+	}
+	r := record.Registration
 	moved := err == nil && how == Registered && (r == nil || r.RedirectPath != t.redirectOf(how).path)
 	if errors.As(err, &none) || moved {
 		if err := t.mixedUp(Registered); err != nil { // rather than register for nothing
@@ -124,13 +131,17 @@ func (t Target) mixedUp(how string) error {
 // scopes are those to ask for: what is wanted now and what was asked for before at
 // the same place, since steps add up (MCP, Step-Up Authorization). Of the steps
 // before only those count that are still allowed (attack S27).
-func (k *Keeper) scopes(t Target, client clientauth.Client) []string {
+func (k *Keeper) scopes(t Target, client clientauth.Client) ([]string, error) {
 	o := t.Server.OAuth
 	if !o.SendsScope() {
-		return nil
+		return nil, nil
+	}
+	record, err := k.known(t.url())
+	if err != nil {
+		return nil, err
 	}
 	list := slices.Clone(t.Scopes)
-	if c := k.record(t.url()).Consent; c != nil && c.Issuer == t.AS.Issuer && c.ClientID == client.ID {
+	if c := record.Consent; c != nil && c.Issuer == t.AS.Issuer && c.ClientID == client.ID {
 		list = union(list, slices.DeleteFunc(slices.Clone(c.Asked), func(s string) bool {
 			return o.MaxScopes != nil && !slices.Contains(o.MaxScopes, s) && !slices.Contains(o.Scopes, s)
 		}))
@@ -138,7 +149,7 @@ func (k *Keeper) scopes(t Target, client clientauth.Client) []string {
 	if len(list) > 0 && slices.Contains(t.AS.ScopesSupported, Offline) {
 		list = union(list, []string{Offline})
 	}
-	return list
+	return list, nil
 }
 
 // spend trades the authorization code for tokens (RFC 6749 section 4.1.3).
@@ -223,7 +234,10 @@ func (k *Keeper) keep(ctx context.Context, t Target, agreed state.Consent, how s
 		return err
 	}
 	defer unlock()
-	r := k.record(t.url())
+	r, err := k.known(t.url())
+	if err != nil {
+		return err
+	}
 	if how == Registered && (r.Registration == nil || r.Registration.ClientID != agreed.ClientID) {
 		return errForgotten
 	}

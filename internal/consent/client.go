@@ -62,7 +62,11 @@ func (k *Keeper) registered(ctx context.Context, t Target) (clientauth.Client, e
 	none := func(why string) (clientauth.Client, error) {
 		return clientauth.Client{}, &NoClient{Server: t.Parties.Server, AS: t.AS.Issuer, Why: why}
 	}
-	r := k.record(t.url()).Registration
+	record, err := k.known(t.url())
+	if err != nil {
+		return clientauth.Client{}, err
+	}
+	r := record.Registration
 	switch {
 	case r == nil || r.Issuer != t.AS.Issuer:
 		return none("mcpauth is not registered there")
@@ -73,7 +77,6 @@ func (k *Keeper) registered(ctx context.Context, t Target) (clientauth.Client, e
 	if c.Method == clientauth.None {
 		return c, nil
 	}
-	var err error
 	c.Secret, err = k.Vault.Get(ctx, secretItem(t.url(), *r))
 	if errors.Is(err, vault.ErrNotFound) {
 		return none("the secret of its registration is lost")

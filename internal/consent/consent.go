@@ -146,9 +146,9 @@ func (k *Keeper) warn(format string, args ...any) {
 	}
 }
 
-func (k *Keeper) record(serverURL string) state.Server {
-	f, _ := k.State.ReadServer(serverURL)
-	return f.Servers[serverURL]
+func (k *Keeper) known(serverURL string) (state.Server, error) {
+	f, _, err := k.State.ReadServer(serverURL)
+	return f.Servers[serverURL], err
 }
 
 // update changes a server's record.

@@ -30,9 +30,10 @@ func (k *Keeper) Revoke(ctx context.Context, t Target) error {
 		return err
 	}
 	defer unlock()
-	c := k.record(t.url()).Consent
-	if c == nil {
-		return nil
+	record, err := k.known(t.url())
+	c := record.Consent
+	if err != nil || c == nil {
+		return err
 	}
 	if err := t.fit(false); err != nil {
 		return err
@@ -109,7 +110,10 @@ func (k *Keeper) Forget(ctx context.Context, serverURL string) error {
 // forget keeps the record until the secrets are gone, since nobody else knows
 // their names. The lock is held.
 func (k *Keeper) forget(ctx context.Context, serverURL string) error {
-	r := k.record(serverURL)
+	r, err := k.known(serverURL)
+	if err != nil {
+		return fmt.Errorf("forget the consent: %w", err)
+	}
 	errs := []error{k.Vault.Discard(latestName(serverURL))}
 	if r.Consent != nil {
 		errs = append(errs, k.Vault.Delete(ctx, refreshItem(serverURL, *r.Consent)))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mcpauth/mcpauth/internal/identity"
+	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -21,4 +22,13 @@ func (l *laptop) setSecret(t testing.TB) {
 	if err := l.k.Vault.Set(t.Context(), identity.ClientSecretItem(l.AS.Issuer, l.ASClient.ID), secret.New(l.ASClient.Secret)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// record is what is known of a server, in a state that can be read.
+func (k *Keeper) record(serverURL string) state.Server {
+	r, err := k.known(serverURL)
+	if err != nil {
+		panic(err)
+	}
+	return r
 }

@@ -56,8 +56,9 @@ func (k *Keeper) setLatest(ctx context.Context, t Target, c state.Consent, token
 
 // latest returns the last token, if it is for this target and still good.
 func (k *Keeper) latest(ctx context.Context, t Target) (l latest, ok bool) {
-	c := k.record(t.url()).Consent
-	if c == nil || c.Issuer != t.AS.Issuer {
+	record, err := k.known(t.url())
+	c := record.Consent
+	if err != nil || c == nil || c.Issuer != t.AS.Issuer {
 		return latest{}, false
 	}
 	l, ok = k.latestOf(ctx, t.url(), *c)

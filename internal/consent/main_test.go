@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -196,5 +197,27 @@ func (l *laptop) unblock() {
 	}
 	if err := os.Rename(store+".away", store); err != nil {
 		panic(err)
+	}
+}
+
+// trouble keeps the state from being read, without being what is wrong with it: a
+// plain file is where its folder was.
+func (l *laptop) trouble(t testing.TB) (over func()) {
+	t.Helper()
+	folder := filepath.Join(l.dir, "state")
+	err := os.Rename(folder, folder+" kept")
+	if err == nil {
+		err = os.WriteFile(folder, nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "state.json")); errors.Is(err, os.ErrNotExist) {
+		t.Skip("to this system it is only not there")
+	}
+	return func() {
+		if err := errors.Join(os.Remove(folder), os.Rename(folder+" kept", folder)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

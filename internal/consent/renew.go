@@ -68,7 +68,11 @@ func (k *Keeper) Renew(ctx context.Context, t Target, need []string) (endpoint.T
 // prepare finds what to renew with. The lock is held.
 func (k *Keeper) prepare(ctx context.Context, t Target, need []string) (renewal, error) {
 	r := renewal{Target: t, need: need}
-	c := k.record(t.url()).Consent
+	record, err := k.known(t.url())
+	if err != nil {
+		return r, fmt.Errorf("read the consent: %w", err)
+	}
+	c := record.Consent
 	if c == nil {
 		return r, k.needed(t, need, "you have not agreed yet")
 	}
@@ -76,7 +80,6 @@ func (k *Keeper) prepare(ctx context.Context, t Target, need []string) (renewal,
 	if c.Issuer != t.AS.Issuer {
 		return r, k.drop(ctx, t, r.consent, "it has another authorization server now than the one that you agreed at")
 	}
-	var err error
 	var none *NoClient
 	switch r.client, r.how, err = k.Client(ctx, t); {
 	case errors.As(err, &none):

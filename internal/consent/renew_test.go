@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/internal/vault"
+	"github.com/mcpauth/mcpauth/pkg/clientauth"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/endpoint"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
@@ -156,6 +157,30 @@ func TestRenewalIsNotBegunWhereItCannotBeKept(t *testing.T) {
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := l.renewed(t, target); err != nil || !l.works(got) {
+		t.Errorf("when it is over: %v", err)
+	}
+}
+
+// A state that cannot be read just now takes no consent away, nor a registration.
+func TestTroubleIsNoWantOfConsent(t *testing.T) {
+	l := newLaptop(t)
+	target := l.target(t)
+	l.consented(t, target)
+	over := l.trouble(t)
+	l.AS.ForgetRequests()
+	_, renewed := l.renewed(t, target)
+	_, _, asking := l.k.clientForAsking(t.Context(), target)
+	_, scopes := l.k.scopes(target, clientauth.Client{})
+	for name, err := range map[string]error{"Renew": renewed, "Ask": asking, "scopes": scopes, "Revoke": l.k.Revoke(t.Context(), target), "Forget": l.k.Forget(t.Context(), target.url())} {
+		if err == nil || isNeeded(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := len(l.AS.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	over()
 	if got, err := l.renewed(t, target); err != nil || !l.works(got) {
 		t.Errorf("when it is over: %v", err)
 	}

@@ -38,7 +38,10 @@ func (p *Provider) Forget(ctx context.Context) (Forgotten, error) {
 		return Forgotten{}, p.at(stage.Login, err)
 	}
 	defer unlock()
-	f, _ := p.State.ReadIdentities()
+	f, _, err := p.State.ReadIdentities()
+	if err != nil {
+		return Forgotten{}, p.at(stage.Login, err)
+	}
 	was, known := f.Identities[p.IdP.Name]
 	done := Forgotten{Was: was}
 	items := p.itemsOf(p.configured())

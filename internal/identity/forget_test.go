@@ -64,7 +64,7 @@ func TestForget(t *testing.T) {
 					t.Errorf("%s: %v, want it gone", item, err)
 				}
 			}
-			if f, _ := p.State.Read(); len(f.Identities) != 0 {
+			if f, _, _ := p.State.Read(); len(f.Identities) != 0 {
 				t.Errorf("on record: %+v", f.Identities)
 			}
 			if _, err := p.Subject(t.Context(), secret.Text{}); !isSignedOut(err) {

@@ -25,7 +25,9 @@ func (p *Provider) SignIn(ctx context.Context, open func(ctx context.Context, ad
 		return state.Identity{}, p.at(stage.Login, err)
 	}
 	defer unlock()
-	if id, ok := p.current(); ok && id.SignedIn.After(asked) && !id.Imported && !p.demanding() {
+	if id, ok, err := p.current(); err != nil {
+		return state.Identity{}, err
+	} else if ok && id.SignedIn.After(asked) && !id.Imported && !p.demanding() {
 		return id, nil
 	}
 	meta, err := p.Metadata(ctx)
@@ -123,7 +125,10 @@ func (p *Provider) keep(ctx context.Context, id state.Identity, t tokens) (state
 		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
 	}
 	defer unlock()
-	f, _ := p.State.ReadIdentities()
+	f, _, err := p.State.ReadIdentities()
+	if err != nil { // nor is it known which slot is free
+		return state.Identity{}, fmt.Errorf("keep the sign-in: %w", err)
+	}
 	before, had := f.Identities[p.IdP.Name]
 	id.SignedIn, id.Renewable = p.now(), !t.refresh.IsZero()
 	if had && before.Slot == "" {
@@ -187,9 +192,10 @@ func (p *Provider) ask(ctx context.Context, party Party, form url.Values) (t tok
 }
 
 // current is the sign-in on record, if it is one of this configuration's.
-func (p *Provider) current() (state.Identity, bool) {
-	f, _ := p.State.ReadIdentities()
-	return p.currentIn(f)
+func (p *Provider) current() (state.Identity, bool, error) {
+	f, _, err := p.State.ReadIdentities()
+	id, ok := p.currentIn(f)
+	return id, ok, err
 }
 
 func (p *Provider) currentIn(f state.File) (state.Identity, bool) {
@@ -200,7 +206,10 @@ func (p *Provider) currentIn(f state.File) (state.Identity, bool) {
 // Known returns who is signed in by the record, whether or not the sign-in can
 // still be used: a token that was had with it may still be good.
 func (p *Provider) Known() (state.Identity, error) {
-	f, _ := p.State.ReadIdentities()
+	f, _, err := p.State.ReadIdentities()
+	if err != nil {
+		return state.Identity{}, err
+	}
 	return p.KnownIn(f)
 }
 
@@ -215,8 +224,10 @@ func (p *Provider) KnownIn(f state.File) (state.Identity, error) {
 
 // Current returns who is signed in, if the sign-in can still be used or renewed.
 func (p *Provider) Current() (state.Identity, error) {
-	id, ok := p.current()
+	id, ok, err := p.current()
 	switch {
+	case err != nil:
+		return id, err
 	case !ok:
 		return id, &SignedOut{IdP: p.IdP.Name, Why: "you are not signed in"}
 	case !id.Renewable && !id.Expires.After(p.now()):

@@ -227,3 +227,27 @@ func TestClientAuthenticationAtTheIdP(t *testing.T) {
 		}
 	}
 }
+
+// Nobody is signed out by a state that cannot be read just now, and no sign-in is
+// put over another one whose place is not known.
+func TestTroubleIsNoSignOut(t *testing.T) {
+	l := newLaptop(t)
+	before := l.signIn(t)
+	over := l.trouble(t)
+	var out *SignedOut
+	p := l.provider(t)
+	_, current := p.Current()
+	_, known := p.Known()
+	_, renewed := p.Subject(t.Context(), secret.Text{})
+	_, kept := p.keep(t.Context(), before, tokens{id: secret.New("id"), refresh: secret.New("refresh")})
+	_, forgotten := p.Forget(t.Context())
+	for name, err := range map[string]error{"Current": current, "Known": known, "Subject": renewed, "keep": kept, "Forget": forgotten} {
+		if err == nil || errors.As(err, &out) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	over()
+	if id, err := l.provider(t).Current(); err != nil || id.Subject != before.Subject {
+		t.Errorf("when it is over: %+v, %v", id, err)
+	}
+}

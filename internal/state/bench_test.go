@@ -30,7 +30,7 @@ func BenchmarkReadServer(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				d := state.Open(d.Path()) // as a process of its own
-				if f, warnings := d.ReadServer("https://s0.example/mcp"); len(warnings) > 0 || len(f.Servers) != 1 {
+				if f, warnings, _ := d.ReadServer("https://s0.example/mcp"); len(warnings) > 0 || len(f.Servers) != 1 {
 					b.Fatal(warnings)
 				}
 			}

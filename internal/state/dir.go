@@ -7,7 +7,7 @@
 // folder.
 //
 //	d := state.Open("/home/ada/.local/state/mcpauth")
-//	f, warnings := d.Read()
+//	f, warnings, err := d.Read()
 //	err := d.Update(ctx, func(f *state.File) error { f.Identities["acme"] = id; return nil })
 package state
 

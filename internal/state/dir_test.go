@@ -15,7 +15,7 @@ import (
 func TestOpenTouchesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "not", "yet")
 	d := state.Open(path)
-	if _, warnings := d.Read(); len(warnings) != 0 {
+	if _, warnings, _ := d.Read(); len(warnings) != 0 {
 		t.Errorf("Read warns about a missing folder: %v", warnings)
 	}
 	if _, err := d.ReadFile("x", 10); !errors.Is(err, fs.ErrNotExist) {

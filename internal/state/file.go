@@ -136,26 +136,36 @@ func (e *broken) Error() string { return e.why }
 // every takes the records of all servers.
 func every(string) bool { return true }
 
-// Read returns the state. It never fails: without a file the File is zero; so
-// it is, with one warning, when the file cannot be used. A damaged file is
-// moved aside to state.json.bad, so that it is reported once and never stands
-// in the way. Read takes no lock, except to move a damaged file. The File may be
-// shared with other callers: it is not for changing.
-func (d *Dir) Read() (File, []Warning) { return d.read(every) }
+// Read returns the state. Without a file the File is zero; so it is, with one
+// warning, when the file is of no use. A damaged file is moved aside to
+// state.json.bad, so that it is reported once and never stands in the way. Read
+// takes no lock, except to move a damaged file. The File may be shared with other
+// callers: it is not for changing.
+//
+// An error is for trouble that may pass, such as too many open files. Nothing is
+// known then: who took that for an empty state would take the person for signed out,
+// and every server for one that was never seen.
+func (d *Dir) Read() (File, []Warning, error) { return d.read(every) }
 
 // ReadServer is Read without the records of other servers, for who wants to know
 // of none: with fifty of them most of the time goes into the others.
-func (d *Dir) ReadServer(url string) (File, []Warning) {
+func (d *Dir) ReadServer(url string) (File, []Warning, error) {
 	return d.read(func(u string) bool { return u == url })
 }
 
 // ReadIdentities is Read without the records of servers.
-func (d *Dir) ReadIdentities() (File, []Warning) { return d.read(func(string) bool { return false }) }
+func (d *Dir) ReadIdentities() (File, []Warning, error) {
+	return d.read(func(string) bool { return false })
+}
 
-func (d *Dir) read(server func(url string) bool) (File, []Warning) {
+func (d *Dir) read(server func(url string) bool) (File, []Warning, error) {
 	f, err := d.load(server)
-	if err == nil {
-		return f, nil
+	var newer *Newer
+	switch {
+	case err == nil:
+		return f, nil, nil
+	case !damaged(err) && !errors.As(err, &newer):
+		return File{}, nil, err
 	}
 	w := Warning{filepath.Join(d.path, fileName), err.Error()}
 	if damaged(err) {
@@ -167,13 +177,13 @@ func (d *Dir) read(server func(url string) bool) (File, []Warning) {
 			defer unlock()
 			_ = d.makeFolder(d.path) // narrows it: what is in it may be good
 			if f, again := d.load(server); again == nil {
-				return f, nil
+				return f, nil, nil
 			} else if damaged(again) {
 				w.Why += ", " + d.Aside(fileName)
 			}
 		}
 	}
-	return File{}, []Warning{w}
+	return File{}, []Warning{w}, nil
 }
 
 // load returns a File that others may have as well.

@@ -48,7 +48,7 @@ func TestUpdateThenRead(t *testing.T) {
 	if err := d.Update(context.Background(), set(full())); err != nil {
 		t.Fatal(err)
 	}
-	got, warnings := state.Open(d.Path()).Read()
+	got, warnings, _ := state.Open(d.Path()).Read()
 	if len(warnings) != 0 {
 		t.Error(warnings)
 	}
@@ -131,14 +131,14 @@ func TestBadContent(t *testing.T) {
 			if err := os.WriteFile(file, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, warnings := d.Read()
+			f, warnings, _ := d.Read()
 			if diff := cmp.Diff(state.File{}, f); diff != "" || len(warnings) != 1 {
 				t.Errorf("Read = %s, %v; want zero and one warning", diff, warnings)
 			}
 			if b, err := os.ReadFile(file + ".bad"); err != nil || !bytes.Equal(b, content) {
 				t.Errorf("not kept aside: %v", err)
 			}
-			if _, warnings := d.Read(); len(warnings) != 0 {
+			if _, warnings, _ := d.Read(); len(warnings) != 0 {
 				t.Errorf("warned twice: %v", warnings)
 			}
 			if err := d.Update(context.Background(), set(full())); err != nil {
@@ -159,7 +159,7 @@ func TestBadContentWhileSomebodyWrites(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings := d.Read(); len(warnings) != 1 {
+	if _, warnings, _ := d.Read(); len(warnings) != 1 {
 		t.Errorf("warnings: %v, want one", warnings)
 	}
 	if _, err := os.Lstat(file); err != nil {
@@ -182,7 +182,7 @@ func TestAsideIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Read()
-	if _, warnings := d.Read(); len(warnings) != 0 {
+	if _, warnings, _ := d.Read(); len(warnings) != 0 {
 		t.Errorf("stands in the way for ever: %v", warnings)
 	}
 }
@@ -194,7 +194,7 @@ func TestNewerVersion(t *testing.T) {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, warnings := d.Read()
+	f, warnings, _ := d.Read()
 	if diff := cmp.Diff(state.File{}, f); diff != "" || len(warnings) != 1 || !strings.Contains(warnings[0].String(), "newer") {
 		t.Errorf("Read = %s, %v", diff, warnings)
 	}
@@ -216,7 +216,7 @@ func TestUnknownMember(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f, warnings := d.Read(); f.Servers["a"].URL != "a" || len(warnings) != 0 {
+	if f, warnings, _ := d.Read(); f.Servers["a"].URL != "a" || len(warnings) != 0 {
 		t.Errorf("Read = %+v, %v", f, warnings)
 	}
 }
@@ -236,7 +236,7 @@ func TestMutations(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(d.Path(), "state.json"), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, warnings := d.Read()
+		f, warnings, _ := d.Read()
 		if len(warnings) > 1 || len(warnings) == 1 && f.Servers != nil {
 			t.Fatalf("mutation %d: %v with %+v", i, warnings, f)
 		}
@@ -287,7 +287,7 @@ func TestProcessesUpdate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if f, warnings := d.Read(); len(f.Servers) != 100 || len(warnings) != 0 {
+	if f, warnings, _ := d.Read(); len(f.Servers) != 100 || len(warnings) != 0 {
 		t.Errorf("%d servers, %v; want 100", len(f.Servers), warnings)
 	}
 }
@@ -309,13 +309,13 @@ func TestKilledWriter(t *testing.T) {
 			t.Fatalf("child said %q, %v", line, err)
 		}
 		for range random.IntN(30) { // reading is also how time passes here
-			if f, warnings := d.Read(); len(f.Servers) == 0 || len(warnings) != 0 {
+			if f, warnings, _ := d.Read(); len(f.Servers) == 0 || len(warnings) != 0 {
 				t.Fatalf("Read = %+v, %v", f, warnings)
 			}
 		}
 		c.Process.Kill()
 		c.Wait()
-		if f, warnings := d.Read(); len(f.Servers) == 0 || len(warnings) != 0 {
+		if f, warnings, _ := d.Read(); len(f.Servers) == 0 || len(warnings) != 0 {
 			t.Fatalf("after the kill: %+v, %v", f, warnings)
 		}
 	}

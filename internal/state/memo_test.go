@@ -23,13 +23,13 @@ func TestReadAgainAndAgain(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for range 3 { // the first and the second are ways of their own
-			if f, _ := d.ReadServer("https://mail.example/mcp"); f.Servers["https://mail.example/mcp"].URL == "" {
+			if f, _, _ := d.ReadServer("https://mail.example/mcp"); f.Servers["https://mail.example/mcp"].URL == "" {
 				t.Error("ReadServer does not find it")
 			}
-			if f, _ := d.ReadIdentities(); !cmp.Equal(f.Identities, want.Identities) {
+			if f, _, _ := d.ReadIdentities(); !cmp.Equal(f.Identities, want.Identities) {
 				t.Error(cmp.Diff(want.Identities, f.Identities))
 			}
-			if f, _ := d.Read(); !cmp.Equal(f, want) {
+			if f, _, _ := d.Read(); !cmp.Equal(f, want) {
 				t.Error(cmp.Diff(want, f))
 			}
 		}

@@ -4,6 +4,7 @@ package state_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,10 +52,10 @@ func TestShapes(t *testing.T) {
 			wantUnusable(t, err, shape.why)
 
 			// The state heals: one warning, then none, then a write works.
-			if _, warnings := d.Read(); len(warnings) != 1 {
+			if _, warnings, _ := d.Read(); len(warnings) != 1 {
 				t.Errorf("first Read warns %v, want one warning", warnings)
 			}
-			if _, warnings := d.Read(); len(warnings) != 0 {
+			if _, warnings, _ := d.Read(); len(warnings) != 0 {
 				t.Errorf("second Read warns %v", warnings)
 			}
 			if _, err := os.Lstat(filepath.Join(path, "state.json.bad")); err != nil {
@@ -66,7 +67,7 @@ func TestShapes(t *testing.T) {
 			if err := addServer(context.Background(), d, "u"); err != nil {
 				t.Errorf("Update: %v", err)
 			}
-			if f, _ := d.Read(); len(f.Servers) != 1 {
+			if f, _, _ := d.Read(); len(f.Servers) != 1 {
 				t.Errorf("after Update: %+v", f)
 			}
 			if b, err := d.ReadFile("elsewhere", 100); err != nil || string(b) != `{"version":1}` {
@@ -119,7 +120,7 @@ func TestWideFolderCostsNoState(t *testing.T) {
 		if err := look(d); err != nil {
 			t.Error(name, err)
 		}
-		if f, warnings := d.Read(); f.Servers["u"].URL != "u" || len(warnings) != 0 {
+		if f, warnings, _ := d.Read(); f.Servers["u"].URL != "u" || len(warnings) != 0 {
 			t.Errorf("%s: %+v, %v", name, f, warnings)
 		}
 		wantMode(t, d.Path(), fs.ModeDir|0o700)
@@ -154,5 +155,53 @@ func wantMode(t *testing.T, path string, want fs.FileMode) {
 	}
 	if fi.Mode() != want {
 		t.Errorf("mode of %s is %v, want %v", path, fi.Mode(), want)
+	}
+}
+
+// What cannot be read for a reason that passes is not taken for nothing: that would
+// sign the person out and forget every pin.
+func TestTroubleIsNoEmptyState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if err := addServer(context.Background(), state.Open(path), "u"); err != nil {
+		t.Fatal(err)
+	}
+	for name, trouble := range map[string]func() (over func() error, err error){
+		"no folder": func() (func() error, error) { // a plain file is where it was
+			err := errors.Join(os.Rename(path, path+" kept"), os.WriteFile(path, nil, 0o600))
+			return func() error { return errors.Join(os.Remove(path), os.Rename(path+" kept", path)) }, err
+		},
+		"no file may be opened": func() (func() error, error) {
+			var limit syscall.Rlimit
+			if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+				return nil, err
+			}
+			none := limit
+			none.Cur = 0
+			return func() error { return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) }, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := state.Open(path)
+			over, err := trouble()
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, warnings, err := d.Read()
+			one, _, oneErr := d.ReadServer("u")
+			none, _, noneErr := d.ReadIdentities()
+			changed := d.Update(context.Background(), func(*state.File) error { t.Error("changed"); return nil })
+			if err := over(); err != nil {
+				t.Fatal(err)
+			}
+			if err == nil || len(warnings) != 0 || oneErr == nil || noneErr == nil || changed == nil {
+				t.Errorf("Read: %v, %v; ReadServer: %v; ReadIdentities: %v; Update: %v", err, warnings, oneErr, noneErr, changed)
+			}
+			if f.Version+one.Version+none.Version != 0 {
+				t.Errorf("got %+v, %+v and %+v", f, one, none)
+			}
+			if f, warnings, err := d.Read(); len(f.Servers) != 1 || len(warnings) != 0 || err != nil {
+				t.Errorf("when it is over: %+v, %v, %v", f, warnings, err)
+			}
+		})
 	}
 }

@@ -35,7 +35,7 @@ func TestUpdatesShareAWriting(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	f, _ := d.Read()
+	f, _, _ := d.Read()
 	for i, err := range errs {
 		_, there := f.Servers[fmt.Sprint("https://", i)]
 		if bad := i%10 == 3; there == bad || (err != nil) != bad {
@@ -72,7 +72,7 @@ func TestUpdateGivesUp(t *testing.T) {
 			t.Errorf("gave up: %v", err)
 		}
 	}
-	if f, _ := d.Read(); stays != nil || len(f.Servers) != 1 {
+	if f, _, _ := d.Read(); stays != nil || len(f.Servers) != 1 {
 		t.Errorf("%v, %v", stays, f.Servers)
 	}
 	if err := add(t.Context(), "next"); err != nil {

@@ -39,7 +39,10 @@ func (s *Source) Acquire(ctx context.Context, a Ask) (Chain, error) {
 	if a.Fresh { // a person wants to know how it is now
 		ctx = pace.Insist(ctx)
 	}
-	record := s.onRecord()
+	record, err := s.onRecord()
+	if err != nil {
+		return Chain{}, err
+	}
 	mode, why, err := s.decide(ctx, record)
 	if err != nil {
 		return Chain{}, err
@@ -128,7 +131,10 @@ func (s *Source) enough(c Chain) error {
 // Grant gets an ID-JAG for programs that redeem it themselves. It is not bound to
 // a key: theirs is not known here.
 func (s *Source) Grant(ctx context.Context, a Ask) (Chain, error) {
-	record := s.onRecord()
+	record, err := s.onRecord()
+	if err != nil {
+		return Chain{}, err
+	}
 	mode, _, err := s.decide(ctx, record)
 	if err == nil && mode != config.ModeEMA {
 		err = &NoIDJAG{s.Server.Name, mode}

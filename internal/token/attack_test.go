@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mcpauth/mcpauth/internal/identity"
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
@@ -59,7 +60,7 @@ func TestS1MetadataOfAnotherIssuer(t *testing.T) {
 	if n := l.AS.Count(idjagtest.Redeem); n != 0 {
 		t.Errorf("%d redemptions", n)
 	}
-	if f, _ := l.source(t).State.Read(); f.Servers[l.MCP.URL()].Issuer != "" {
+	if f, _, _ := l.source(t).State.Read(); f.Servers[l.MCP.URL()].Issuer != "" {
 		t.Errorf("pinned to %q", f.Servers[l.MCP.URL()].Issuer)
 	}
 }
@@ -190,6 +191,30 @@ func TestPinIsNotMoved(t *testing.T) {
 	s.Server.OAuth.Issuer = "https://two.example" // a person wrote it down
 	if err := s.pin(t.Context(), Place{Resource: l.MCP.Resource, AS: "https://two.example"}); err != nil || s.record().Issuer != "https://two.example" {
 		t.Errorf("got %v, on record: %+v", err, s.record())
+	}
+}
+
+// S5: that a server was never seen is not concluded from a state that cannot be read
+// just now, nor that its tokens are not the company's business (S28).
+func TestPinIsKnownOrNothingIs(t *testing.T) {
+	l := newLaptop(t)
+	s := l.source(t)
+	l.mustGet(t, s, Ask{})
+	l.forget()
+	l.trouble(t)
+	var out *identity.SignedOut
+	_, got := l.get(t, s, Ask{Fresh: true})
+	_, acquired := s.Acquire(t.Context(), Ask{})
+	_, found := s.Locate(t.Context(), true)
+	for name, err := range map[string]error{
+		"Get": got, "Acquire": acquired, "Locate": found, "pin": s.pin(t.Context(), Place{Resource: l.MCP.Resource, AS: "https://two.example"}),
+	} {
+		if err == nil || errors.As(err, &out) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := len(l.IdP.Requests()) + len(l.AS.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -201,7 +201,10 @@ func Drop(ctx context.Context, d *state.Dir, v *vault.Vault, serverURL string) e
 		return err
 	}
 	defer unlock()
-	f, _ := d.Read()
+	f, _, err := d.Read()
+	if err != nil {
+		return err
+	}
 	if err := Discard(v, f.Servers[serverURL]); err != nil {
 		return err
 	}

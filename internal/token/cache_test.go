@@ -48,7 +48,7 @@ func TestKeyNames(t *testing.T) {
 }
 
 func keyOf(s *Source, id state.Identity, a Ask) key {
-	f, _ := s.State.Read()
+	f, _, _ := s.State.Read()
 	return s.key(f, holder{issuer: id.Issuer, subject: id.Subject, since: id.SignedIn}, config.ModeEMA, a)
 }
 

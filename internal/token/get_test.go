@@ -126,7 +126,7 @@ func TestWeather(t *testing.T) {
 			}
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			if f, _ := l.source(t).State.Read(); f.Servers[l.MCP.URL()].LastError == nil {
+			if f, _, _ := l.source(t).State.Read(); f.Servers[l.MCP.URL()].LastError == nil {
 				t.Error("the failure is not on record")
 			}
 		})
@@ -255,7 +255,7 @@ func TestSignOutWhileATokenIsOnItsWay(t *testing.T) {
 	if n := l.sealedFiles(t); n != 0 {
 		t.Errorf("%d sealed files are left", n)
 	}
-	f, _ := l.source(t).State.Read()
+	f, _, _ := l.source(t).State.Read()
 	r := f.Servers[l.MCP.URL()]
 	if len(r.Sealed) != 0 || !r.Expires.IsZero() || r.Issuer != l.AS.Issuer {
 		t.Errorf("on record: %+v", r)
@@ -348,7 +348,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		if text := err.Error(); strings.Contains(text, l.ASClient.Secret) || strings.Contains(text, "eyJ") || strings.Contains(text, "\x1b") {
 			t.Errorf("the error holds what it must not: %q", text)
 		}
-		f, _ := l.source(t).State.Read()
+		f, _, _ := l.source(t).State.Read()
 		if last := f.Servers[l.MCP.URL()].LastError; last == nil || strings.ContainsAny(last.Message, "\x1b\n") {
 			t.Errorf("on record: %+v", last)
 		}

@@ -59,7 +59,8 @@ func (s *Source) Locate(ctx context.Context, fresh bool) (Place, error) { return
 func (s *Source) locate(ctx context.Context, fresh bool) (Place, error) {
 	o := s.Server.OAuth
 	if o.Resource != "" && o.Issuer != "" {
-		return Place{Resource: o.Resource, AS: o.Issuer, DPoPRequired: s.record().DPoP}, nil
+		r, err := s.known()
+		return Place{Resource: o.Resource, AS: o.Issuer, DPoPRequired: r.DPoP}, err
 	}
 	return s.find(ctx, fresh, false)
 }
@@ -74,25 +75,30 @@ func (s *Source) find(ctx context.Context, fresh, challenge bool) (Place, error)
 	o := s.Server.OAuth
 	if o.LegacyDiscovery {
 		as, err := s.Metadata(ctx, "")
-		return Place{Resource: s.Server.URL, AS: as.Issuer, DPoPRequired: s.record().DPoP}, err
+		record, bad := s.known()
+		return Place{Resource: s.Server.URL, AS: as.Issuer, DPoPRequired: record.DPoP}, errors.Join(err, bad)
 	}
 	res, heard, err := s.resource(ctx, fresh, challenge)
+	record, bad := s.known()
+	if bad != nil { // what it is pinned to is not known
+		return Place{}, bad
+	}
 	var none *discover.NotFound
 	switch {
 	case errors.As(err, &none) && o.Issuer != "":
 		// A server without metadata, whose authorization server the person knows.
-		return Place{Resource: s.Server.URL, AS: o.Issuer, DPoPRequired: s.record().DPoP}, nil
+		return Place{Resource: s.Server.URL, AS: o.Issuer, DPoPRequired: record.DPoP}, nil
 	case err != nil:
 		return Place{}, stage.At(stage.ResourceMetadata, s.parties(), err)
 	}
 	p := Place{Resource: res.Identifier, Match: res.Match, Name: res.Name, Scopes: s.wanted(res), Remembered: !heard}
-	p.DPoPRequired = res.DPoPRequired || res.DPoPChallenge || s.record().DPoP
+	p.DPoPRequired = res.DPoPRequired || res.DPoPChallenge || record.DPoP
 	if o.Resource != "" {
 		p.Resource, p.Match = o.Resource, ""
 	}
 	pinned, byConfig := o.Issuer, o.Issuer != ""
 	if !byConfig {
-		pinned = s.record().Issuer
+		pinned = record.Issuer
 	}
 	if pinned != "" {
 		p.AS = pinned
@@ -162,12 +168,15 @@ const maxWanted = 16 << 10
 // pin remembers the authorization server on first use (attack S3). A pin is never moved here: see Trust. Whoever comes second with
 // another authorization server is told so, however close behind.
 func (s *Source) pin(ctx context.Context, p Place) error {
-	r := s.record()
+	r, err := s.known()
+	if err != nil {
+		return err
+	}
 	if r.Resource == p.Resource && r.Issuer == p.AS {
 		return nil
 	}
 	pinned := p.AS
-	err := s.update(ctx, func(r *state.Server) {
+	err = s.update(ctx, func(r *state.Server) {
 		if r.Issuer != p.AS && (r.Issuer == "" || s.Server.OAuth.Issuer != "") {
 			r.Issuer, r.Pinned = p.AS, s.now()
 		}
@@ -192,7 +201,11 @@ func (s *Source) Trust(ctx context.Context, p Place) error {
 		return err
 	}
 	defer unlock()
-	if err := Discard(s.Vault, s.record()); err != nil {
+	r, err := s.known()
+	if err == nil {
+		err = Discard(s.Vault, r)
+	}
+	if err != nil {
 		return err
 	}
 	return s.State.Update(ctx, func(f *state.File) error {

@@ -35,7 +35,10 @@ func (s *Source) consented(ctx context.Context, a Ask) (Chain, error) {
 // in the person's name, and keeps what came of it. It is an error for a server
 // whose tokens the company decides about, whatever it says about itself.
 func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx context.Context, address string) error) (Token, error) {
-	record := s.onRecord()
+	record, err := s.onRecord()
+	if err != nil {
+		return Token{}, err
+	}
 	mode, why, err := s.decide(ctx, record)
 	if err == nil && mode != config.ModeOAuth {
 		err = &NoConsent{Server: s.Server.Name, Mode: mode}
@@ -62,7 +65,10 @@ func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx con
 		return Token{}, err
 	}
 	defer unlock()
-	record = s.onRecord()
+	if record, err = s.onRecord(); err != nil {
+		s.warn("the token could not be kept for the next time: %v", err)
+		return c.Token, nil
+	}
 	if h, err := s.holder(mode, record); err == nil {
 		s.store(ctx, s.key(record, h, mode, a).at(c), c)
 	}
@@ -170,9 +176,9 @@ func (s *Source) finish(c Chain, t endpoint.Token, err error) (Chain, error) {
 // Revoke has the authorization server forget what a person agreed to: the one where
 // that was, whichever the server names by now.
 func (s *Source) Revoke(ctx context.Context) error {
-	r := s.record()
-	if r.Consent == nil {
-		return nil
+	r, err := s.known()
+	if err != nil || r.Consent == nil {
+		return err
 	}
 	p := s.parties()
 	p.AS, p.Outside = r.Consent.Issuer, true

@@ -204,7 +204,7 @@ func TestWaiterLooksOnceMore(t *testing.T) {
 		got <- tok
 	}()
 	<-waits
-	record, _ := s.State.Read()
+	record, _, _ := s.State.Read()
 	h, err := s.holder(config.ModeEMA, record)
 	if err != nil {
 		t.Fatal(err)

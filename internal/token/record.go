@@ -70,6 +70,7 @@ func (s *Source) change(ctx context.Context, patience time.Duration, write func(
 	})
 }
 
-func (s *Source) record() state.Server {
-	return s.onRecord().Servers[s.Server.URL]
+func (s *Source) known() (state.Server, error) {
+	f, err := s.onRecord()
+	return f.Servers[s.Server.URL], err
 }

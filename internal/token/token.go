@@ -101,7 +101,11 @@ func (s *Source) Get(ctx context.Context, a Ask) (Token, error) {
 
 func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	asked := s.now()
-	_, _, cached, ok, err := s.look(ctx, s.seen(), a)
+	record, err := s.seen()
+	if err != nil {
+		return Token{}, err
+	}
+	_, _, cached, ok, err := s.look(ctx, record, a)
 	if err != nil {
 		return Token{}, err
 	}
@@ -129,7 +133,9 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	defer unlock()
 	// Again: the one who held the lock may have brought it, and somebody else may
 	// have signed in (attack S31).
-	record := s.onRecord()
+	if record, err = s.onRecord(); err != nil {
+		return s.orElse(cached, ok, a, err)
+	}
 	h, key, cached, ok, err := s.look(ctx, record, a)
 	if err != nil {
 		return Token{}, err
@@ -145,8 +151,9 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 		var held *pace.Held
 		if !errors.As(err, &held) { // which knows no more than the failure before it
 			if key.Mode != "" { // as whoever asks the same next will name it: the server may be pinned by now
-				record = s.onRecord()
-				key = s.key(record, h, key.Mode, a)
+				if again, bad := s.onRecord(); bad == nil {
+					key = s.key(again, h, key.Mode, a)
+				}
 			}
 			s.recordFailure(ctx, key, chain.Mode, err)
 		}
@@ -155,7 +162,10 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	// Not after a sign-out, which has to find everything there is, nor under the
 	// name of a person who was signed in before.
 	before := record
-	record = s.onRecord()
+	if record, err = s.onRecord(); err != nil {
+		s.warn("the token could not be kept for the next time: %v", err)
+		return chain.Token, nil
+	}
 	now, err := s.holder(chain.Mode, record)
 	if key.Mode != chain.Mode { // not decided, or otherwise, when this began
 		h, _ = s.holder(chain.Mode, before)
@@ -176,23 +186,26 @@ func (s *Source) meanwhile(ctx context.Context, a Ask, asked time.Time) (entry, 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	record := s.onRecord()
+	record, err := s.onRecord()
+	if err != nil {
+		return entry{}, false
+	}
 	_, _, c, ok, err := s.look(ctx, record, a)
 	return c, err == nil && ok && (s.brought(c, asked, a) || !a.Fresh && s.good(c, a))
 }
 
 // seen is the state for the first look.
-func (s *Source) seen() state.File {
+func (s *Source) seen() (state.File, error) {
 	if s.Seen != nil {
-		return *s.Seen
+		return *s.Seen, nil
 	}
 	return s.onRecord()
 }
 
 // onRecord is the state, without what concerns other servers.
-func (s *Source) onRecord() state.File {
-	f, _ := s.State.ReadServer(s.Server.URL)
-	return f
+func (s *Source) onRecord() (state.File, error) {
+	f, _, err := s.State.ReadServer(s.Server.URL)
+	return f, err
 }
 
 // look finds whose token is asked for, and the one in the cache.

@@ -123,7 +123,10 @@ func (e everything) reading(folder string, f opened, sealed map[string]string) r
 	switch kind, hash, _ := strings.Cut(f.rel, "/"); {
 	case kind == "state.json":
 		return func() (value string, warnings []string) {
-			s, said := d.Read()
+			s, said, err := d.Read()
+			if err != nil {
+				e.t.Error(err)
+			}
 			for _, w := range said {
 				warnings = append(warnings, w.String())
 			}
@@ -153,7 +156,10 @@ func (e everything) reading(folder string, f opened, sealed map[string]string) r
 
 // sealedNames are the names of the sealed files, by their hashes.
 func (e everything) sealedNames() map[string]string {
-	s, _ := state.Open(e.state()).Read()
+	s, _, err := state.Open(e.state()).Read()
+	if err != nil {
+		e.t.Fatal(err)
+	}
 	names := map[string]string{}
 	for url, server := range s.Servers {
 		for _, name := range append(server.Sealed, "latest token by consent "+state.Hash(url)) {
