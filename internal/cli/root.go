@@ -23,7 +23,10 @@ func Main(ctx context.Context, env Env) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
+	err := room()
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	defer a.end(ctx)
 	if err == nil {
 		return exitOK
