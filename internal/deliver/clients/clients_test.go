@@ -38,8 +38,10 @@ func TestFiles(t *testing.T) {
 		{"devin", ".config/devin/mcp_config.json", ".config/devin/mcp_config.json", "AppData/Roaming/devin/mcp_config.json"},
 		{"gemini-cli", ".gemini/settings.json", "", ""},
 		{"goose", ".config/goose/config.yaml", ".config/goose/config.yaml", "AppData/Roaming/Block/goose/config/config.yaml"},
+		{"kilo", ".config/kilo/kilo.json", "", ""},
 		{"kiro", ".kiro/settings/mcp.json", "", ""},
 		{"opencode", ".config/opencode/opencode.json", "", ""},
+		{"qwen-code", ".qwen/settings.json", "", ""},
 		{"vscode", ".config/Code/User/mcp.json", "Library/Application Support/Code/User/mcp.json", "AppData/Roaming/Code/User/mcp.json"},
 		{"warp", ".warp/.mcp.json", "", ""},
 		{"windsurf", ".codeium/windsurf/mcp_config.json", "", ""},
@@ -58,12 +60,16 @@ func TestFiles(t *testing.T) {
 	for _, tt := range []struct{ id, variable, want string }{
 		{"claude-code", "CLAUDE_CONFIG_DIR=/v", "/v/.claude.json"},
 		{"cline", "CLINE_MCP_SETTINGS_PATH=/v/c.json", "/v/c.json"},
+		{"cline", "CLINE_DATA_DIR=/v", "/v/settings/cline_mcp_settings.json"},
+		{"cline", "CLINE_DIR=/v", "/v/data/settings/cline_mcp_settings.json"},
 		{"codex", "CODEX_HOME=/v", "/v/config.toml"},
 		{"continue", "CONTINUE_GLOBAL_DIR=/v", "/v/config.yaml"},
 		{"copilot-cli", "COPILOT_HOME=/v", "/v/mcp-config.json"},
 		{"goose", "XDG_CONFIG_HOME=/v", "/v/goose/config.yaml"},
+		{"kilo", "KILO_CONFIG=/v/k.json", "/v/k.json"},
 		{"opencode", "XDG_CONFIG_HOME=/v", "/v/opencode/opencode.json"},
 		{"opencode", "OPENCODE_CONFIG=/v/o.json", "/v/o.json"},
+		{"qwen-code", "QWEN_HOME=/v", "/v/settings.json"},
 		{"vscode", "VSCODE_PORTABLE=/v", "/v/user-data/User/mcp.json"},
 		{"zed", "XDG_CONFIG_HOME=/v", "/v/zed/settings.json"},
 	} {
@@ -77,13 +83,15 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// OpenCode would read both, so the one that is there is edited.
-func TestOpenCodeWithComments(t *testing.T) {
-	p := place(t, "linux")
-	file := filepath.Join(p.Home, ".config", "opencode", "opencode.jsonc")
-	write(t, file, "{}", 0o600)
-	if got := client(t, "opencode").File(p); got != file {
-		t.Error(got)
+// OpenCode and Kilo would read both, so the one that is there is edited.
+func TestFileWithComments(t *testing.T) {
+	for _, id := range []string{"opencode", "kilo"} {
+		p := place(t, "linux")
+		file := filepath.Join(p.Home, ".config", id, id+".jsonc")
+		write(t, file, "{}", 0o600)
+		if got := client(t, id).File(p); got != file {
+			t.Error(got)
+		}
 	}
 }
 
@@ -113,16 +121,18 @@ func TestTable(t *testing.T) {
 
 func TestIsOurs(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{"command":"mcpauth","args":["bridge","wiki","--config","/c"]}`: true,
-		`{"command":["/x/mcpauth","bridge","wiki"]}`:                     true,
-		`{"headersHelper":"'/a b/mcpauth' headers wiki"}`:                true,
-		`{"command":"mcpauth","args":["bridge","other"]}`:                false,
-		`{"command":"mcpauth","args":["token","wiki"]}`:                  false,
-		`{"command":"notmcpauth","args":["bridge","wiki"]}`:              false,
-		`{"command":"sh","args":["-c","mcpauth bridge wiki"]}`:           false,
-		`{"command":"mcpauth","args":["bridge"]}`:                        false,
-		`{"url":"https://wiki.example/mcp"}`:                             false,
-		`"mcpauth bridge wiki"`:                                          false,
+		`{"command":"mcpauth","args":["bridge","wiki","--config","/c"]}`:              true,
+		`{"command":["/x/mcpauth","bridge","wiki"]}`:                                  true,
+		`{"headersHelper":"'/a b/mcpauth' headers wiki"}`:                             true,
+		`{"transport":{"type":"stdio","command":"mcpauth","args":["bridge","wiki"]}}`: true,
+		`{"transport":"stdio","command":"mcpauth","args":["bridge","wiki"]}`:          true,
+		`{"command":"mcpauth","args":["bridge","other"]}`:                             false,
+		`{"command":"mcpauth","args":["token","wiki"]}`:                               false,
+		`{"command":"notmcpauth","args":["bridge","wiki"]}`:                           false,
+		`{"command":"sh","args":["-c","mcpauth bridge wiki"]}`:                        false,
+		`{"command":"mcpauth","args":["bridge"]}`:                                     false,
+		`{"url":"https://wiki.example/mcp"}`:                                          false,
+		`"mcpauth bridge wiki"`:                                                       false,
 	} {
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {

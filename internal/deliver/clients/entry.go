@@ -139,14 +139,21 @@ func covers(have any, want map[string]any) bool {
 	return true
 }
 
+// connection is the part of an entry that says what is started or connected to: all of
+// it, or what "cline mcp add" puts one level down. It is nil for what is no entry.
+func connection(entry any) map[string]any {
+	m, _ := entry.(map[string]any)
+	if inner, ok := m["transport"].(map[string]any); ok {
+		return inner
+	}
+	return m
+}
+
 // isOurs reports whether the entry with this name starts mcpauth for the server of
 // this name. The program may have its version or system behind its name, as what one
 // downloads has.
 func isOurs(name string, entry any) bool {
-	m, ok := entry.(map[string]any)
-	if !ok {
-		return false
-	}
+	m := connection(entry)
 	var words []string
 	for _, key := range []string{"command", "cmd", "args", "headersHelper", "http_headers_helper"} {
 		switch x := m[key].(type) {

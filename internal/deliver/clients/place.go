@@ -55,7 +55,7 @@ func exists(path string) bool {
 
 // path is below the home folder unless it is absolute.
 func (p Place) path(name string) string {
-	if strings.HasPrefix(name, "/") {
+	if strings.HasPrefix(name, "/") || filepath.IsAbs(name) {
 		return name
 	}
 	return filepath.Join(p.Home, filepath.FromSlash(name))

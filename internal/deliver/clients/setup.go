@@ -136,7 +136,7 @@ func (c Client) setUp(ch *Change, q Request) error {
 // by a sign-in of its own.
 func rivals(have map[string]any, name, url string) (list []string) {
 	for _, other := range slices.Sorted(maps.Keys(have)) {
-		m, _ := have[other].(map[string]any)
+		m := connection(have[other])
 		for _, key := range []string{"url", "httpUrl", "serverUrl", "uri"} {
 			if other != name && m[key] == url {
 				list = append(list, other)

@@ -361,4 +361,9 @@ func TestRivals(t *testing.T) {
 	if ch := setUp(t, e, c, Request{Servers: []Server{wiki}}); !cmp.Equal(ch.Rivals, []string{"native"}) {
 		t.Error(ch.Rivals)
 	}
+	c = client(t, "cline") // as its own command writes it
+	write(t, c.File(e.Place), `{"mcpServers": {"native": {"transport": {"type": "streamableHttp", "url": "https://wiki.example/mcp"}}}}`, 0o600)
+	if ch := setUp(t, e, c, Request{Servers: []Server{wiki}}); !cmp.Equal(ch.Rivals, []string{"native"}) {
+		t.Error(ch.Rivals)
+	}
 }

@@ -8,8 +8,9 @@ import "path/filepath"
 const placeholder = "Bearer run-mcpauth-login"
 
 // table has one row for each client. Files, shapes and traps are those of the
-// makers' documentation and sources in November 2026; Claude Code, Codex, Copilot
-// CLI, Gemini CLI and OpenCode were run with these entries.
+// makers' documentation and sources in November 2026. Claude Code, Cline, Codex,
+// Continue, Copilot CLI, Gemini CLI, Kilo CLI, OpenCode, Qwen Code and the MCP client
+// of VS Code were run with these entries.
 func table() []Client {
 	restart := func(name string) string { return "restart " + name }
 	return []Client{
@@ -29,10 +30,12 @@ func table() []Client {
 			bridge: bare,
 		},
 		{
-			ID: "cline", Name: "Cline", Next: "look at Cline's list of MCP servers; it reads the file again by itself",
+			// Cline 3.0 leaves out a server that cannot be used and says so in a log only.
+			ID: "cline", Name: "Cline", Next: "start a new task in Cline; it hides why a server cannot be used, so look at: mcpauth status",
 			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"cline", ".cline"},
 			file: func(p Place) string {
-				return p.folder("CLINE_MCP_SETTINGS_PATH", ".cline/data/settings/cline_mcp_settings.json")
+				data := p.folder("CLINE_DATA_DIR", filepath.Join(p.folder("CLINE_DIR", ".cline"), "data"))
+				return p.folder("CLINE_MCP_SETTINGS_PATH", filepath.Join(data, "settings", "cline_mcp_settings.json"))
 			},
 			bridge: bare,
 		},
@@ -50,8 +53,8 @@ func table() []Client {
 			},
 		},
 		{
-			ID: "continue", Name: "Continue", Next: "reload the window of your editor",
-			format: yamlFormat{}, at: "mcpServers", named: true, graphical: true, signs: []string{".continue"},
+			ID: "continue", Name: "Continue", Next: "reload the window of your editor, or start cn again",
+			format: yamlFormat{}, at: "mcpServers", named: true, graphical: true, signs: []string{"cn", ".continue"},
 			fresh: "name: Local Config\nversion: 1.0.0\nschema: v1\n",
 			file: func(p Place) string {
 				return filepath.Join(p.folder("CONTINUE_GLOBAL_DIR", ".continue"), "config.yaml")
@@ -107,6 +110,11 @@ func table() []Client {
 			bridge: bare,
 		},
 		{
+			ID: "kilo", Name: "Kilo CLI", Next: "start a new session of Kilo, or look at: kilo mcp list",
+			format: jsonFormat{}, at: "mcp", graphical: true, signs: []string{"kilo", ".config/kilo"},
+			file: oneOfTwo("KILO_CONFIG", "kilo"), bridge: local,
+		},
+		{
 			ID: "kiro", Name: "Kiro", Next: "look at Kiro's list of MCP servers; it reads the file again by itself",
 			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"kiro", ".kiro", "/Applications/Kiro.app"},
 			file:   func(p Place) string { return p.path(".kiro/settings/mcp.json") },
@@ -115,10 +123,13 @@ func table() []Client {
 		{
 			ID: "opencode", Name: "OpenCode", Next: "start a new session of OpenCode",
 			format: jsonFormat{}, at: "mcp", signs: []string{"opencode", ".config/opencode"},
-			file: openCodeFile,
-			bridge: func(s Server, r Run) object {
-				return object{{"type", "local"}, {"command", append([]string{r.Program}, r.args("bridge", s)...)}}
-			},
+			file: oneOfTwo("OPENCODE_CONFIG", "opencode"), bridge: local,
+		},
+		{
+			ID: "qwen-code", Name: "Qwen Code", Next: "start a new session of Qwen Code, and look at /mcp",
+			format: jsonFormat{}, at: "mcpServers", signs: []string{"qwen", ".qwen"},
+			file:   func(p Place) string { return filepath.Join(p.folder("QWEN_HOME", ".qwen"), "settings.json") },
+			bridge: bare,
 		},
 		{
 			ID: "vscode", Name: "VS Code", Next: `in VS Code run "MCP: List Servers" and start the servers`,
@@ -158,6 +169,11 @@ func bare(s Server, r Run) object {
 	return object{{"command", r.Program}, {"args", r.args("bridge", s)}}
 }
 
+// local is the entry of OpenCode and what was made of it.
+func local(s Server, r Run) object {
+	return object{{"type", "local"}, {"command", append([]string{r.Program}, r.args("bridge", s)...)}}
+}
+
 func typed(kind string) func(Server, Run) object {
 	return func(s Server, r Run) object { return append(object{{"type", kind}}, bare(s, r)...) }
 }
@@ -170,15 +186,18 @@ func (p Place) codeUser() string {
 	return filepath.Join(p.config(true), "Code", "User")
 }
 
-// openCodeFile is the one that OPENCODE_CONFIG names, or the one that is there: a
-// second one beside it would be read as well.
-func openCodeFile(p Place) string {
-	if file := p.Getenv("OPENCODE_CONFIG"); filepath.IsAbs(file) {
-		return file
+// oneOfTwo is for a client that reads name.json and name.jsonc: the file that the
+// variable names, or the one that is there. A second one beside it would be read as
+// well.
+func oneOfTwo(variable, name string) func(Place) string {
+	return func(p Place) string {
+		if file := p.Getenv(variable); filepath.IsAbs(file) {
+			return file
+		}
+		dir := filepath.Join(p.folder("XDG_CONFIG_HOME", ".config"), name)
+		if file := filepath.Join(dir, name+".jsonc"); exists(file) {
+			return file
+		}
+		return filepath.Join(dir, name+".json")
 	}
-	dir := filepath.Join(p.folder("XDG_CONFIG_HOME", ".config"), "opencode")
-	if file := filepath.Join(dir, "opencode.jsonc"); exists(file) {
-		return file
-	}
-	return filepath.Join(dir, "opencode.json")
 }
