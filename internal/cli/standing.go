@@ -54,6 +54,9 @@ func (s *standing) source(server config.Server) (*token.Source, *app, error) {
 			return nil, nil, err
 		}
 		a.use(s.first.net)
+		if a.state.Path() == s.first.state.Path() { // who waits for a lock there takes over from who gave up
+			a.state = s.first.state
+		}
 		s.current, s.sources = a, map[string]*token.Source{}
 	}
 	if src := s.sources[server.Name]; src != nil {

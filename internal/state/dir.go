@@ -33,6 +33,7 @@ type Dir struct {
 	Now  func() time.Time // nil means time.Now
 
 	updates updates
+	turns   turns
 	memo    memo
 	swept   sync.Map // folders in which nothing is left of the dead, by path
 }

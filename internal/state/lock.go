@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 	}
 	l, ok, err := d.tryLock(name)
 	if err == nil && !ok {
-		err = wait(ctx, l)
+		l, err = d.turns.wait(ctx, l)
 	}
 	if err != nil {
 		return nil, ended(name, err)
@@ -70,21 +71,91 @@ func (d *Dir) tryLock(name string) (l *flock.Flock, ok bool, err error) {
 	return l, ok, err
 }
 
+// turn is a place in the kernel's queue for a lock.
+type turn struct {
+	lock *flock.Flock
+	file os.FileInfo // which one, since a person may delete the folder
+	came chan error  // has room for one
+}
+
+// turns are those that nobody waits for any more, by path: the kernel takes none back.
+// Who comes next takes such a place over. Otherwise a program that runs for days
+// would collect them, each with a thread, while the holder of a lock is stopped.
+type turns struct {
+	mu   sync.Mutex
+	left map[string][]*turn
+}
+
 // wait lets the caller sleep in the kernel. If waiters asked again and again
 // instead, a hundred of them would take the time that the holder needs.
-func wait(ctx context.Context, l *flock.Flock) error {
-	locked := make(chan error, 1)
-	go func() { locked <- l.Lock() }()
+func (q *turns) wait(ctx context.Context, l *flock.Flock) (*flock.Flock, error) {
+	file, err := os.Stat(l.Path())
+	if err != nil {
+		return nil, err
+	}
+	t := q.take(l.Path(), file)
+	if t == nil {
+		t = &turn{l, file, make(chan error, 1)}
+		go q.stand(t)
+	} else {
+		l.Close()
+	}
 	select {
-	case err := <-locked:
-		return err
+	case err := <-t.came:
+		return t.lock, err
 	case <-ctx.Done():
-		go func() { // nobody wants it any more when it comes
-			if <-locked == nil {
-				l.Unlock()
-			}
-		}()
-		return ctx.Err()
+		q.leave(t)
+		return nil, ctx.Err()
+	}
+}
+
+func (q *turns) take(path string, file os.FileInfo) *turn {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, t := range q.left[path] {
+		if os.SameFile(t.file, file) {
+			q.drop(path, i)
+			return t
+		}
+	}
+	return nil
+}
+
+// stand waits for the lock, and gives it back if nobody wants it when it comes.
+func (q *turns) stand(t *turn) {
+	err := t.lock.Lock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.left[t.lock.Path()], t)
+	if i < 0 {
+		t.came <- err
+		return
+	}
+	q.drop(t.lock.Path(), i)
+	if err == nil {
+		t.lock.Unlock()
+	}
+}
+
+func (q *turns) leave(t *turn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case err := <-t.came: // at the last moment
+		if err == nil {
+			t.lock.Unlock()
+		}
+	default:
+		if q.left == nil {
+			q.left = map[string][]*turn{}
+		}
+		q.left[t.lock.Path()] = append(q.left[t.lock.Path()], t)
+	}
+}
+
+func (q *turns) drop(path string, i int) {
+	if q.left[path] = slices.Delete(q.left[path], i, i+1); len(q.left[path]) == 0 {
+		delete(q.left, path)
 	}
 }
 

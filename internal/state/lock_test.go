@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,4 +155,44 @@ func TestNoLockForWhoGaveUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	again()
+}
+
+// Waiters that give up one after the other leave nothing behind while the holder is
+// stopped, and the one who stays gets the lock.
+func TestWaitersWhoGiveUp(t *testing.T) {
+	d := state.Open(t.TempDir())
+	unlock, err := state.Open(d.Path()).Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	for range 50 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := d.Lock(ctx, "a"); err == nil {
+			t.Error("two have the lock")
+		}
+		cancel()
+	}
+	if n := runtime.NumGoroutine() - before; n > 5 {
+		t.Errorf("%d goroutines are left", n)
+	}
+	got := make(chan func(), 1)
+	go func() {
+		again, err := d.Lock(context.Background(), "a")
+		if err != nil {
+			t.Error(err)
+		}
+		got <- again
+	}()
+	unlock()
+	again := <-got
+	if _, ok := state.Open(d.Path()).TryLock("a"); ok {
+		t.Error("two have the lock")
+	}
+	again()
+	last, err := state.Open(d.Path()).Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last()
 }
