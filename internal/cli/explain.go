@@ -94,6 +94,7 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 	var undecided *token.Undecided
 	var wrong *wrongURL
 	var foreign *clients.Foreign
+	var unsafe *ownfile.Unsafe
 	var unlistenable *proxy.Unlistenable
 	var redirected *proxy.Redirected
 	switch {
@@ -121,8 +122,10 @@ func explainUsage(err error, _ *stage.Error, r *report) bool {
 		return r.is(exitUsage, "no_idp", "mcpauth login --issuer https://your-company.example --client-id ID")
 	case isAny[*config.UnknownIdP](err), isAny[*config.AmbiguousIdP](err):
 		return r.is(exitUsage, "unknown_idp", "mcpauth status")
-	case isAny[*config.Error](err), isAny[*ownfile.Unsafe](err):
+	case isAny[*config.Error](err):
 		return r.is(exitUsage, "configuration")
+	case errors.As(err, &unsafe):
+		return r.is(exitUsage, "configuration", "look at it: ls -ld "+unsafe.Path)
 	case errors.As(err, &changed):
 		if changed.ByConfig {
 			return r.is(exitSecurity, "authorization_server_changed", "if your company says that this is right, change mcpServers."+changed.Server+".oauth.issuer in the configuration")
