@@ -32,8 +32,8 @@ var imports = []struct {
 
 	{"internal/wire", []string{"pkg/secret"}},
 	{"internal/ownjson", nil},
-	{"internal/state", []string{"internal/ownjson", flock, sys}},
 	{"internal/ownfile", nil},
+	{"internal/state", []string{"internal/ownjson", "internal/ownfile", flock, sys}},
 	{"internal/pace", []string{"pkg/endpoint", "pkg/discover", "internal/wire", "internal/state"}},
 	{"internal/vault", []string{"internal/ownfile", "internal/state", "pkg/secret", keyring, "filippo.io/age", sys}},
 	{"internal/jsonedit", []string{hujson}},

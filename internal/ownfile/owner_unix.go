@@ -8,9 +8,6 @@ import (
 	"syscall"
 )
 
-// nonblock keeps the opening of a FIFO from waiting for its writer.
-const nonblock = syscall.O_NONBLOCK
-
 // WritableByOthers says who else could have written a file, "" for nobody. The
 // administrator may own it: managed machines and containers work that way.
 func WritableByOthers(info os.FileInfo) string {

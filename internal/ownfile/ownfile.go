@@ -41,7 +41,7 @@ func ReadSecret(path string, max int64) ([]byte, error) {
 // container secrets are made of them; what counts is the file that was opened. A
 // FIFO or a device cannot make it wait.
 func Read(path string, max int64) ([]byte, os.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	f, err := Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +117,7 @@ func ReplaceIf(path string, data []byte, mode os.FileMode, ok func() (bool, erro
 	if yes, err := ok(); !yes || err != nil {
 		return false, err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = Rename(f.Name(), path); err != nil {
 		return false, err
 	}
 	syncFolder(filepath.Dir(path))

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 // Dir is a folder that belongs to mcpauth. It is safe for concurrent use, by
@@ -71,13 +73,13 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	} else if !fi.Mode().IsRegular() {
 		return nil, &Unusable{path, "it is not a plain file"}
 	}
-	return readPlain(path, noFollow, max, func(fi fs.FileInfo) string { return distrust(fi, os.Geteuid()) })
+	return readPlain(path, max, func(fi fs.FileInfo) string { return distrust(fi, os.Geteuid()) })
 }
 
 // readPlain opens without blocking, so that a FIFO cannot hang the caller, and
 // judges the file it has open, not the name, which may have changed meanwhile.
-func readPlain(path string, flags int, max int64, judge func(fs.FileInfo) string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonBlock|flags, 0)
+func readPlain(path string, max int64, judge func(fs.FileInfo) string) ([]byte, error) {
+	f, err := open(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, &Unusable{path, "its permissions do not let this user read it"}
 	}
@@ -163,11 +165,11 @@ func (d *Dir) write(path string, data []byte, c care) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	err = replace(f.Name(), path)
+	err = ownfile.Rename(f.Name(), path)
 	if fi, bad := os.Lstat(path); err != nil && bad == nil && fi.IsDir() {
 		// A folder where a file belongs would stand in the way for ever.
 		if err = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano())); err == nil {
-			err = replace(f.Name(), path)
+			err = ownfile.Rename(f.Name(), path)
 		}
 	}
 	if err != nil {
@@ -190,7 +192,7 @@ func (d *Dir) Remove(name string) error {
 		return err
 	}
 	for _, p := range []string{path + asideSuffix, path} {
-		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := ownfile.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
