@@ -199,7 +199,9 @@ func (m *message) lower() {
 		}
 		return nil
 	})
-	m.raw = []byte(string(m.raw[:m.meta.from]) + "{" + strings.Join(rest, ",") + "}" + string(m.raw[m.meta.to:]))
+	if !m.meta.none() { // a notification has none
+		m.raw = []byte(string(m.raw[:m.meta.from]) + "{" + strings.Join(rest, ",") + "}" + string(m.raw[m.meta.to:]))
+	}
 	m.envelope, _ = open(m.raw)
 	m.meta, _ = member(m.raw, m.params, "_meta")
 	m.version, m.lowered, m.tooNew, m.held = "", true, false, nil

@@ -191,3 +191,35 @@ func TestNotBackward(t *testing.T) {
 		})
 	}
 }
+
+// A notification that was read before the session began, and is sent afterwards, goes
+// as it is.
+func TestBackwardLate(t *testing.T) {
+	const late = `{"jsonrpc":"2.0","method":"notifications/second","params":{"a":1}}`
+	begun := make(chan struct{})
+	s := &strict{answer: func(w http.ResponseWriter, r *http.Request, body string) {
+		switch {
+		case strings.Contains(body, "notifications/"):
+			if strings.Contains(body, "first") {
+				<-begun
+			}
+			w.WriteHeader(http.StatusAccepted)
+		case strings.Contains(body, `"initialize"`):
+			say(w, strings.Replace(helloBack, `"id":0`, `"id":"mcpauth-initialize"`, 1))
+		case strings.Contains(body, "2026-07-28"):
+			w.WriteHeader(http.StatusBadRequest)
+		case !noStream(w, r):
+			say(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		}
+	}}
+	r := start(t, serve(t, s), nil)
+	r.say(t, modern("0", "server/discover", ""))
+	r.hear(t, 1)
+	r.say(t, modern("1", "tools/list", ""), `{"jsonrpc":"2.0","method":"notifications/first"}`, late)
+	r.hear(t, 1)
+	close(begun)
+	r.in.Close()
+	<-r.ended
+	posts := s.posts()
+	diff(t, "the last post", late, posts[len(posts)-1])
+}
