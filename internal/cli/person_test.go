@@ -52,7 +52,7 @@ func TestBrowserOpensWebAddressesOnly(t *testing.T) {
 // What is read from standard input is one line, and never repeated in an error.
 func TestReadSecret(t *testing.T) {
 	for input, want := range map[string]string{
-		"s3cret": "s3cret", "s3cret\n": "s3cret", "s3cret\r\n": "s3cret", " s3cret ": " s3cret ", "s3cret\n\n": "s3cret",
+		"s3cret": "s3cret", "s3cret\n": "s3cret", "s3cret\r\n": "s3cret", " s3cret ": " s3cret ", "s3cret\n\n": "s3cret", "\ufeffs3cret\r\n": "s3cret",
 	} {
 		if got, err := readSecret(strings.NewReader(input), "--x"); err != nil || got.Reveal() != want {
 			t.Errorf("%q: %q, %v", input, got.Reveal(), err)

@@ -216,7 +216,7 @@ func readSecret(r io.Reader, flag string) (secret.Text, error) {
 	case len(b) > maxSecret:
 		return secret.Text{}, &usageError{text: flag + ": standard input is too long for a secret"}
 	}
-	s := strings.TrimRight(string(b), "\r\n")
+	s := strings.TrimRight(strings.TrimPrefix(string(b), "\ufeff"), "\r\n") // PowerShell may begin with a mark
 	if s == "" || strings.ContainsAny(s, "\r\n\x00") {
 		return secret.Text{}, &usageError{text: flag + " wants one line on standard input", hint: "printf %s \"$SECRET\" | mcpauth … " + flag}
 	}

@@ -31,7 +31,7 @@ const (
 func (a Auth) HasSecret() bool { return a.SecretFile != "" || len(a.SecretCommand) > 0 }
 
 // Secret reads the client secret from the file or the program that the user
-// named. One newline at its end does not count. A file of the user's own must
+// named. One newline at its end does not count, nor does a byte order mark. A file of the user's own must
 // be for the user's eyes only; see ownfile.ReadSecret. The program gets no input, no
 // shell and ten seconds, and only its standard output counts.
 func (a Auth) Secret(ctx context.Context) (secret.Text, error) {
@@ -65,7 +65,7 @@ func line(data []byte, err error, doing string) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	text := strings.TrimSuffix(strings.TrimSuffix(string(bytes.TrimPrefix(data, mark)), "\n"), "\r")
 	if text == "" {
 		return secret.Text{}, errors.New(doing + ": it is empty")
 	}

@@ -22,6 +22,7 @@ func TestSecretFile(t *testing.T) {
 		{"plain", "s3 cret", "s3 cret", ""},
 		{"newline", "s3cret\n", "s3cret", ""},
 		{"CRLF", "s3cret\r\n", "s3cret", ""},
+		{"byte order mark", "\ufeffs3cret", "s3cret", ""},
 		{"space is part of it", " s3cret ", " s3cret ", ""},
 		{"empty", "", "", "read the client secret: it is empty"},
 		{"only a newline", "\n", "", "read the client secret: it is empty"},

@@ -238,7 +238,11 @@ func broken(rule string, v reflect.Value) string {
 
 func brokenText(rule, arg, s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "holds a control character"
+		why := "holds a control character"
+		if rule == "path" || rule == "argv" {
+			why += backslash
+		}
+		return why
 	}
 	switch rule {
 	case "url":

@@ -155,6 +155,8 @@ func TestLoadErrors(t *testing.T) {
 	const place = 84 // the column where members starts in both; "@5" is five columns on
 	for _, tt := range []struct{ name, text, want string }{
 		{"not JSON", "{\n  \"store\": canary\n}", `:2:12: invalid literal`},
+		{"single backslashes", "{\n  \"caFile\": \"C:\\Users\\ada\\ca.pem\"\n}", `:2:13: invalid literal` + backslash},
+		{"a backslash and a letter", `{"caFile": "C:\temp\new.pem"}`, `:1:12: "caFile" holds a control character` + backslash},
 		{"cut off", "{\n  \"store\": {", `:2:13: parsing value: unexpected EOF`},
 		{"two values", `{} {}`, `:1:4: invalid character '{' after top-level value`},
 		{"not UTF-8", "{\n \"caFile\": \"/\xff\"}", `:2:14: not valid UTF-8`},

@@ -39,9 +39,16 @@ type decoder struct {
 	at    sources
 }
 
+// mark is what some Windows editors begin a text with.
+var mark = []byte("\ufeff")
+
+// backslash goes with what a path looks like whose backslashes are single ones.
+const backslash = "; in JSON a backslash is written twice, and a path may have / in its place"
+
 // decode reads src into the struct that out points to. Text that holds nothing
 // but comments counts as an empty object.
 func decode(path string, src []byte, out any) (sources, error) {
+	src = bytes.TrimPrefix(src, mark)
 	d := decoder{path: path, src: src, lines: []int{0}, at: sources{}}
 	for i, c := range src {
 		if c == '\n' {
@@ -82,10 +89,14 @@ func (d *decoder) parse() (hujson.Value, error) {
 	if cause := errors.Unwrap(err); cause != nil {
 		why = cause.Error()
 	}
+	at := d.offsetOf(line, column)
 	if strings.HasPrefix(why, "invalid literal") { // the rest of it is the literal, perhaps a secret
 		why = "invalid literal"
+		if rest, _, _ := bytes.Cut(d.src[at:], []byte("\n")); bytes.Contains(rest, []byte(`\`)) {
+			why += backslash
+		}
 	}
-	return hujson.Value{}, d.fail(d.offsetOf(line, column), why)
+	return hujson.Value{}, d.fail(at, why)
 }
 
 func (d *decoder) value(key string, v hujson.Value, into reflect.Value) error {

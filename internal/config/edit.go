@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -60,7 +61,8 @@ func editOnce(path string, change func(*Doc) error) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	doc := newDoc(path, before)
+	text, marked := bytes.CutPrefix(before, mark)
+	doc := newDoc(path, text)
 	if _, err := fileLayer(path, doc.text.Bytes()); err != nil {
 		return false, err
 	}
@@ -70,10 +72,14 @@ func editOnce(path string, change func(*Doc) error) (done bool, err error) {
 	if _, err := fileLayer(path, doc.text.Bytes()); err != nil {
 		return false, fmt.Errorf("the result would not load, nothing was changed: %w", err)
 	}
-	if before != nil && bytes.Equal(doc.text.Bytes(), before) {
+	after := doc.text.Bytes()
+	if marked {
+		after = slices.Concat(mark, after)
+	}
+	if before != nil && bytes.Equal(after, before) {
 		return true, nil
 	}
-	return ownfile.ReplaceIf(target, doc.text.Bytes(), mode, func() (bool, error) {
+	return ownfile.ReplaceIf(target, after, mode, func() (bool, error) {
 		_, now, _, err := ownfile.ReadTarget(path, maxFile)
 		return bytes.Equal(now, before) && (now == nil) == (before == nil), err
 	})

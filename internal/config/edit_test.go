@@ -53,6 +53,7 @@ func TestEdit(t *testing.T) {
 		{"tabs and CRLF", addWiki,
 			"{\r\n\t\"caFile\": \"/ca\"\r\n}\r\n",
 			"{\r\n\t\"caFile\": \"/ca\",\r\n\t\"mcpServers\": {\r\n\t\t\"wiki\": {\r\n\t\t\t\"type\": \"http\",\r\n\t\t\t\"url\": \"https://wiki.example/mcp\",\r\n\t\t\t\"oauth\": {\r\n\t\t\t\t\"clientId\": \"w\",\r\n\t\t\t\t\"scopes\": [\"read\", \"write\"]\r\n\t\t\t}\r\n\t\t}\r\n\t}\r\n}\r\n"},
+		{"byte order mark", addWiki, "\ufeff{}", "\ufeff{\n  \"mcpServers\": {\n    " + member + "\n  }\n}"},
 		{"change in place", addWiki,
 			"{\n  \"mcpServers\": {\n    \"wiki\": {\n      // moved in May\n      \"url\": \"https://old.example/mcp\", // was elsewhere\n      \"type\": \"http\",\n      \"oauth\": {\n        \"idp\": \"default\",\n        \"clientId\": /* ours */ \"w\",\n        \"scopes\": [\n          \"read\"\n        ]\n      }\n    },\n    \"z\": {\"url\": \"https://z.example\"}\n  },\n  \"enterpriseManagedAuth\": {\"idp\": {\"issuer\": \"https://idp.example\", \"clientId\": \"i\"}}\n}\n",
 			"{\n  \"mcpServers\": {\n    \"wiki\": {\n      // moved in May\n      \"url\": \"https://wiki.example/mcp\", // was elsewhere\n      \"type\": \"http\",\n      \"oauth\": {\n        \"clientId\": /* ours */ \"w\",\n        \"scopes\": [\"read\", \"write\"]\n      }\n    },\n    \"z\": {\"url\": \"https://z.example\"}\n  },\n  \"enterpriseManagedAuth\": {\"idp\": {\"issuer\": \"https://idp.example\", \"clientId\": \"i\"}}\n}\n"},

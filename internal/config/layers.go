@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -153,8 +154,13 @@ func (l *layer) absolute(home, base string) {
 		if strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "~"+string(filepath.Separator)) {
 			return filepath.Join(home, p[2:])
 		}
-		if p == "" || filepath.IsAbs(p) {
-			return p
+		switch {
+		case p == "":
+			return ""
+		case filepath.IsAbs(p): // one spelling: the store is known by it
+			return filepath.Clean(p)
+		case os.IsPathSeparator(p[0]): // on the drive of base
+			return filepath.Join(filepath.VolumeName(base), p)
 		}
 		return filepath.Join(base, p)
 	}

@@ -12,7 +12,11 @@ import (
 func TestSettings(t *testing.T) {
 	p := home(t, "{\n \"caFile\": \"ca.pem\",\n \"enterpriseManagedAuth\": {\"idp\": {\n  \"issuer\": \"https://i.example\",\n  \"clientId\": \"c\",\n  \"scopes\": [\"a\", \"b\"]}},\n \"mcpServers\": {\"w.1\": {\"url\": \"https://w.example\", \"oauth\": {\"clientId\": \"w\",\n  \"clientAuth\": {\"secretCommand\": [\"show\", \"hunter2\"]}}}}}")
 	port := 8123
-	c := load(t, p, Overrides{CAFile: "/flag.pem", RedirectPort: &port}, vars{"MCPAUTH_CA_FILE": "/var.pem", "MCPAUTH_STORE_KEY_FILE": "/k"})
+	c := load(t, p, Overrides{CAFile: "/flag.pem", RedirectPort: &port}, vars{"MCPAUTH_CA_FILE": "/var.pem", "MCPAUTH_STORE_KEY_FILE": "/k//."})
+	root, err := filepath.Abs("/") // of a drive, where there are drives
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := func(place string) string { return p.Config + ":" + place }
 	idp, server := "enterpriseManagedAuth.idp.", `mcpServers["w.1"].`
 	want := []Setting{
@@ -40,9 +44,9 @@ func TestSettings(t *testing.T) {
 		{server + "oauth.redirectPort", "0", "default"},
 		{server + "oauth.redirectPath", "/callback", "default"},
 		{"store.kind", "file", "MCPAUTH_STORE"},
-		{"store.keyFile", "/k", "MCPAUTH_STORE_KEY_FILE"},
+		{"store.keyFile", root + "k", "MCPAUTH_STORE_KEY_FILE"},
 		{"client.clientAuth.basicEncoding", "form", "default"},
-		{"caFile", "/flag.pem", "--ca-file"},
+		{"caFile", root + "flag.pem", "--ca-file"},
 	}
 	if diff := cmp.Diff(want, c.Settings()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
