@@ -11,8 +11,9 @@
 //
 // Every message of the client is one POST. Notifications, responses and initialize
 // are sent in the order in which they came, and nothing that came later is sent
-// before the server has accepted them, except that a response waits for that only a
-// moment; requests go side by side, and their answers come as they come.
+// before the server has accepted them, or a while is over: for a response, which the
+// server may be waiting for, a short one. Requests go side by side, and their answers
+// come as they come.
 package bridge
 
 import (
@@ -48,6 +49,10 @@ type Options struct {
 	// TokenTime bounds one attempt to get a token; 0 means 30 s. It is not the time
 	// of any caller: what one of them began the others wait for.
 	TokenTime time.Duration
+
+	// AcceptTime is how long a message that the server does not accept holds up those
+	// behind it; 0 means 10 s. Nothing is sent before initialize is answered.
+	AcceptTime time.Duration
 
 	MaxMessage int // bytes of one message of the server; 0 means 64 MiB
 
@@ -168,6 +173,9 @@ func newBridge(o Options) (*bridge, error) {
 	}
 	if o.Explain == nil {
 		o.Explain = func(err error) Failure { return Failure{Code: "unexpected", Message: err.Error()} }
+	}
+	if o.AcceptTime == 0 {
+		o.AcceptTime = 10 * time.Second
 	}
 	if o.MaxMessage == 0 {
 		o.MaxMessage = maxMessage

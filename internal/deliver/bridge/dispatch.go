@@ -85,6 +85,9 @@ func (b *bridge) do(j job) {
 	case <-j.ctx.Done():
 		return
 	}
+	if !j.m.isRequest() {
+		defer time.AfterFunc(b.AcceptTime, j.m.accepted).Stop()
+	}
 	t, back := b.translating(j.m)
 	switch {
 	case t != nil:

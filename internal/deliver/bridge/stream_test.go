@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/deliver/bridge"
 )
@@ -292,6 +293,24 @@ func TestAnswerBeforeAccepted(t *testing.T) {
 	r.say(t, inited, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
 	r.hear(t, 1)
 	r.say(t, `{"jsonrpc":"2.0","id":"r","result":{"roots":[]}}`, ask1)
+	r.hear(t, 1)
+}
+
+// A notification that a server never accepts holds up what comes behind it for a
+// while, and not for good.
+func TestNeverAccepted(t *testing.T) {
+	s := sessions(func(w http.ResponseWriter, r *http.Request, body string) {
+		switch {
+		case strings.Contains(body, "notifications/"):
+			<-r.Context().Done()
+		case !noStream(w, r):
+			say(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		}
+	})
+	r := start(t, serve(t, s), func(o *bridge.Options) { o.AcceptTime = 10 * time.Millisecond })
+	r.say(t, hello)
+	r.hear(t, 1)
+	r.say(t, inited, `{"jsonrpc":"2.0","method":"notifications/x"}`, ask1)
 	r.hear(t, 1)
 }
 
