@@ -155,7 +155,10 @@ func (k *Keeper) refresh(ctx context.Context, r renewal) (endpoint.Token, error)
 	}
 	// First of all the rotated refresh token: without it the consent is lost.
 	if !token.RefreshToken.IsZero() && !token.RefreshToken.Equal(r.refresh) {
-		if err := k.Vault.Set(ctx, refreshItem(r.url(), r.consent), token.RefreshToken); err != nil {
+		err := identity.WriteDown(ctx, k.Net, func() error {
+			return k.Vault.Set(ctx, refreshItem(r.url(), r.consent), token.RefreshToken)
+		})
+		if err != nil {
 			k.ended(ctx, r) // the one that is stored is spent, and to show it again looks like theft
 			k.warn("the renewed consent could not be kept (%v); you will have to agree again", err)
 		}

@@ -2,7 +2,12 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mcpauth/mcpauth/internal/wire"
 )
 
 // Lasting is work that goes on when its caller has gone: the answer to a refresh grant
@@ -42,5 +47,23 @@ func (l *Lasting) Settle(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+	}
+}
+
+// WriteDown stores what is lost otherwise, such as the refresh token that stands in
+// place of a spent one. While too many files are open it closes the connections that
+// nobody uses, and tries again.
+func WriteDown(ctx context.Context, n *wire.Net, store func() error) error {
+	for {
+		err := store()
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return err
+		}
+		n.CloseIdle()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }

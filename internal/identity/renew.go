@@ -210,7 +210,8 @@ func (p *Provider) refresh(ctx context.Context, party Party, id state.Identity, 
 	}
 	// First of all the rotated refresh token: without it the sign-in is lost.
 	if !t.refresh.IsZero() && !t.refresh.Equal(refresh) {
-		if err := p.Vault.Set(ctx, p.refreshItem(id), t.refresh); err != nil {
+		err := WriteDown(ctx, p.Net, func() error { return p.Vault.Set(ctx, p.refreshItem(id), t.refresh) })
+		if err != nil {
 			p.warn("the renewed sign-in could not be kept (%v); you may have to sign in again soon", err)
 		}
 		refresh = t.refresh

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +55,14 @@ func TestClassify(t *testing.T) {
 				t.Errorf("classify(%s, %q) = %v, want %v", c.goos, c.err, got, c.want)
 			}
 		}
+	}
+}
+
+// That no connection to the keychain could be opened stays known: it passes.
+func TestClassifyOpenFiles(t *testing.T) {
+	err := &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	if got := classify("linux", err); !errors.Is(got, ErrUnavailable) || !errors.Is(got, syscall.EMFILE) {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // What is not known is ErrUnavailable, never ErrNotFound: who takes trouble for
 // absence signs in again and again.
 func classify(goos string, err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // it was not asked
+		return fmt.Errorf("%w: ask the keychain: %w", ErrUnavailable, err)
+	}
 	kind := ErrUnavailable
 	switch goos {
 	case "darwin":
