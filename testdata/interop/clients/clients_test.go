@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -93,17 +94,24 @@ func (v visit) converse(call func() (string, error)) (answers []string) {
 
 func everyClient() []client {
 	both := []form{headers, bridge}
-	return []client{
+	list := []client{
 		{name: "Claude Code", forms: both, visit: claude,
 			complaint: map[form]string{headers: `"name":"wiki","status":"failed"`, bridge: `"name":"wiki","status":"failed"`}},
 		{name: "Codex", forms: both, visit: codex,
 			complaint: map[form]string{headers: "headers helper exited with status exit status: 3", bridge: "mcpauth login"}},
+		{name: "Continue", forms: []form{bridge}, visit: continueCLI,
+			complaint: map[form]string{bridge: "wiki: MCP error -32010: mcpauth: you are not signed in (mcpauth login)"}},
 		{name: "MCP Inspector", forms: both, visit: inspector},
 		{name: "TypeScript SDK", forms: both, visit: typescript},
 		{name: "go-sdk", forms: both, visit: gosdk},
 		{name: "curl", forms: []form{headers}, visit: curl},
 		{name: "mcp-remote", forms: []form{headers}, visit: remote, listsOnly: true},
 	}
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" { // the only system whose Cline is pinned
+		list = append(list, client{name: "Cline", forms: []form{bridge}, visit: cline,
+			complaint: map[form]string{bridge: `Failed to load tools from MCP server \"wiki\", skipping`}})
+	}
+	return list
 }
 
 // scenario is what happens at the company while a client is at work.

@@ -10,8 +10,8 @@ import (
 )
 
 // model is a language model that knows one thing to do: call the wiki's
-// search_pages a number of times, then repeat what it was told. It speaks the
-// streaming APIs of two vendors, see messages and responses.
+// search_pages a number of times, then repeat what it was told. It speaks three
+// streaming APIs, see messages, responses and chat.
 type model struct {
 	url string
 
@@ -35,6 +35,7 @@ func startModel(t *testing.T, v visit) *model {
 		reply(w, map[string]any{"input_tokens": 1})
 	})
 	mux.HandleFunc("POST /v1/responses", m.responses)
+	mux.HandleFunc("POST /v1/chat/completions", m.chat)
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]any{"object": "list", "data": []any{}, "models": []any{}})
 	})

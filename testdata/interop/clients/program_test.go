@@ -100,6 +100,22 @@ func (o *office) start(t *testing.T, env []string, stdin, name string, args ...s
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
+// setUp has mcpauth write the entry of a client. It writes down the program that PATH
+// leads to when that is itself, so it stands there for so long in the place of the
+// script that takes notes.
+func (o *office) setUp(t *testing.T, id string) {
+	t.Helper()
+	script := filepath.Join(o.bin, "mcpauth")
+	aside := filepath.Join(o.bin, "mcpauth.sh")
+	if err := errors.Join(os.Rename(script, aside), os.Symlink(os.Getenv("MCPAUTH_BIN"), script)); err != nil {
+		t.Fatal(err)
+	}
+	o.must(t, "setup", id)
+	if err := os.Rename(aside, script); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // mcpauth runs mcpauth as Alice would in a terminal.
 func (o *office) mcpauth(t *testing.T, args ...string) result {
 	t.Helper()
