@@ -36,6 +36,7 @@ type app struct {
 	state *state.Dir
 	net   *wire.Net
 	vault *vault.Vault
+	calls vault.Calls // to the keychain; nil: nobody else makes any
 
 	providers map[string]*identity.Provider // by name
 	consents  *consent.Keeper
@@ -162,7 +163,7 @@ func (a *app) openStore(s state.Store) (v *vault.Vault, err error) {
 		if a.env.Terminal {
 			deadline = time.Minute // a person may have to type a password
 		}
-		v = vault.Keychain(a.state, vault.KeychainOptions{Deadline: deadline})
+		v = vault.Keychain(a.state, vault.KeychainOptions{Deadline: deadline, Calls: a.calls})
 	}
 	v.Warn = a.warn
 	a.vault = v

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/token"
+	"github.com/mcpauth/mcpauth/internal/vault"
 )
 
 // standing gives tokens for as long as a program runs. After a failure everything
@@ -49,7 +50,10 @@ func (s *standing) source(server config.Server) (*token.Source, *app, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
-		a := &app{env: s.first.env, flags: s.first.flags, verbose: s.first.verbose}
+		if s.first.calls == nil {
+			s.first.calls = vault.NewCalls()
+		}
+		a := &app{env: s.first.env, flags: s.first.flags, verbose: s.first.verbose, calls: s.first.calls}
 		if err := a.open(); err != nil {
 			return nil, nil, err
 		}

@@ -17,15 +17,27 @@ import (
 type KeychainOptions struct {
 	Service  string        // empty means "mcpauth"
 	Deadline time.Duration // per call; 0 means 3 s. Give a person at a terminal time to type a password.
+	Calls    Calls         // nil means some of its own
 	MaxItem  int           // bytes that an item may have; 0 means what the platform takes, less than 0 means any number
 }
+
+// Calls bounds how many calls are under way, with those that nobody waits for any more:
+// behind a window that nobody answers, a program that runs for days would collect them,
+// each with a connection or a process of its own.
+type Calls chan struct{}
+
+// NewCalls returns room for more calls than any program has need of at once.
+func NewCalls() Calls { return make(Calls, 16) }
 
 // Keychain returns a vault on the keychain of this user and machine: Secret
 // Service, macOS Keychain or Windows Credential Manager. It asks nothing yet.
 func Keychain(d *state.Dir, o KeychainOptions) *Vault {
+	if o.Calls == nil {
+		o.Calls = NewCalls()
+	}
 	return &Vault{
 		dir:     d,
-		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders()},
+		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders(), o.Calls},
 		maxItem: cmp.Or(o.MaxItem, platformMax(runtime.GOOS)),
 		quick:   kernelCopy(d.Path()),
 	}
@@ -46,6 +58,7 @@ type keychain struct {
 	service    string
 	deadline   time.Duration
 	busFolders []string
+	calls      Calls
 }
 
 func (k *keychain) get(ctx context.Context, name string) (value string, err error) {
@@ -91,7 +104,13 @@ func (k *keychain) call(ctx context.Context, f func() (string, error)) (string, 
 		err   error
 	}
 	done := make(chan result, 1)
+	select {
+	case k.calls <- struct{}{}:
+	case <-ctx.Done():
+		return "", ended(ctx.Err())
+	}
 	go func() {
+		defer func() { <-k.calls }()
 		// The library believes the types in what the service answers.
 		defer func() {
 			if recover() != nil {

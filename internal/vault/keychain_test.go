@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestClassifyOpenFiles(t *testing.T) {
 
 func testKeychain(t *testing.T, deadline time.Duration) *keychain {
 	t.Setenv(busVariable, "unix:path=/nowhere/bus") // so that no test asks the keychain of whoever runs it
-	return &keychain{service: "mcpauth-test", deadline: deadline}
+	return &keychain{service: "mcpauth-test", deadline: deadline, calls: NewCalls()}
 }
 
 // The library can wait for a dialog for ever; the vault does not.
@@ -95,6 +96,27 @@ func TestHangingKeychain(t *testing.T) {
 	defer cancel()
 	if _, err = k.call(ctx, hang); !errors.Is(err, ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("call = %v, want ErrTimeout", err)
+	}
+}
+
+// A program that runs for days does not collect what nobody answers.
+func TestHangingCallsHaveABound(t *testing.T) {
+	k := testKeychain(t, time.Millisecond)
+	stuck := make(chan struct{})
+	var begun atomic.Int32
+	for range 3 * cap(k.calls) {
+		_, err := k.call(context.Background(), func() (string, error) { begun.Add(1); <-stuck; return "late", nil })
+		if !errors.Is(err, ErrTimeout) {
+			t.Errorf("call = %v, want ErrTimeout", err)
+		}
+	}
+	close(stuck)
+	k.deadline = time.Minute
+	if value, err := k.call(context.Background(), func() (string, error) { return "x", nil }); value != "x" || err != nil {
+		t.Errorf("when it is over: %q, %v", value, err)
+	}
+	if n := int(begun.Load()); n > cap(k.calls) {
+		t.Errorf("%d calls were under way", n)
 	}
 }
 

@@ -70,7 +70,7 @@ func play(role string, args []string) (string, error) {
 		s, err := v.Get(ctx, "a")
 		return s.Reveal(), err
 	case "get without bus":
-		k := &keychain{service: "mcpauth-test", deadline: 5 * time.Second}
+		k := &keychain{service: "mcpauth-test", deadline: 5 * time.Second, calls: NewCalls()}
 		return k.get(ctx, "x")
 	}
 	return "", fmt.Errorf("unknown role %q", role)
