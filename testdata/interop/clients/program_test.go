@@ -82,7 +82,7 @@ func (o *office) feed(t *testing.T, stdin, name string, args ...string) result {
 
 func (o *office) start(t *testing.T, env []string, stdin, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = o.home, env
