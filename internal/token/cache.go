@@ -165,7 +165,7 @@ func (s *Source) store(ctx context.Context, k key, c Chain) {
 		err = s.Vault.Seal(ctx, k.name(), plain)
 	}
 	if err != nil {
-		s.warn("the token could not be kept for the next time: %v", err)
+		s.unwritten(notKept, err)
 	}
 }
 

@@ -185,7 +185,7 @@ func (s *Source) pin(ctx context.Context, p Place) error {
 		}
 	})
 	if err != nil {
-		s.warn("the server's authorization server could not be remembered: %v", err)
+		s.unwritten("the server's authorization server could not be remembered", err)
 	}
 	if pinned != p.AS {
 		return &Changed{Server: s.Server.Name, Pinned: pinned, Now: []string{p.AS}}

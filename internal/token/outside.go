@@ -66,7 +66,7 @@ func (s *Source) Consent(ctx context.Context, scopes []string, open func(ctx con
 	}
 	defer unlock()
 	if record, err = s.onRecord(); err != nil {
-		s.warn("the token could not be kept for the next time: %v", err)
+		s.unwritten(notKept, err)
 		return c.Token, nil
 	}
 	if h, err := s.holder(mode, record); err == nil {

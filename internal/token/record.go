@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/identity"
@@ -36,13 +37,34 @@ func (s *Source) recordFailure(ctx context.Context, asked key, mode string, err 
 	case errors.As(err, &untrusted):
 		failure.Code, failure.Check = untrusted.Rule, wire.Clean(untrusted.What)
 	}
+	s.warned(err)
 	err = s.update(ctx, func(r *state.Server) {
 		r.LastError, r.LastAsked = failure, asked.name()
 		r.Managed = r.Managed || s.decidedAgainst(mode, *failure)
 	})
 	if err != nil {
-		s.warn("%v", err)
+		s.unwritten("this failure could not be noted", err)
 	}
+}
+
+const notKept = "the token could not be kept for the next time"
+
+// unwritten warns that something could not be written down, once for each cause: on
+// a disk that is full that would be three times for one token.
+func (s *Source) unwritten(what string, err error) {
+	if !s.warned(err) {
+		s.warn("%s: %v", what, err)
+	}
+}
+
+// warned reports whether a person has heard of the cause of err, who does so now.
+func (s *Source) warned(err error) bool {
+	var cause syscall.Errno
+	if !errors.As(err, &cause) {
+		return false
+	}
+	_, before := s.causes.LoadOrStore(cause, true)
+	return before
 }
 
 // update changes the server's record. That it fails is no reason to withhold a

@@ -70,6 +70,8 @@ type Source struct {
 	// own consent.
 	AllowFallback bool
 
+	causes sync.Map // of what could not be written down, which a person has heard of
+
 	proving sync.Mutex
 	proves  *dpop.Prover
 }
@@ -121,7 +123,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	var busy *state.Busy
 	if err != nil && ctx.Err() == nil && !errors.As(err, &busy) {
 		// A disk that is full or read-only must not cost the token.
-		s.warn("processes cannot take turns: %v", err)
+		s.unwritten("processes cannot take turns, and what comes may not be kept", err)
 		unlock, err = func() {}, nil
 	}
 	if err != nil {
@@ -163,7 +165,7 @@ func (s *Source) get(ctx context.Context, a Ask) (Token, error) {
 	// name of a person who was signed in before.
 	before := record
 	if record, err = s.onRecord(); err != nil {
-		s.warn("the token could not be kept for the next time: %v", err)
+		s.unwritten(notKept, err)
 		return chain.Token, nil
 	}
 	now, err := s.holder(chain.Mode, record)
