@@ -89,7 +89,7 @@ func (a *app) openWith(load func(config.Paths, config.Overrides, func(string) st
 		return err
 	}
 	a.state = state.Open(a.paths.State)
-	a.state.Now = a.env.Now
+	a.state.Now, a.state.Warn = a.env.Now, a.warn
 	return nil
 }
 

@@ -33,9 +33,12 @@ import (
 type Dir struct {
 	path string
 	Now  func() time.Time // nil means time.Now
+	Warn func(string)     // is told once that files cannot be locked; nil drops it
 
 	updates updates
 	turns   turns
+	solo    solo
+	warned  sync.Once
 	memo    memo
 	swept   sync.Map // folders in which nothing is left of the dead, by path
 }

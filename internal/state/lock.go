@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
 // Busy reports that somebody else held a lock until the caller's deadline.
@@ -34,6 +36,9 @@ const moment = 10 * time.Millisecond
 // Goroutines that share memory need a mutex as well: to Go's memory model a
 // file lock is nothing.
 //
+// Where the folder's file system has no locks the lock is kept on a disk of this
+// computer, or if need be in this process, and Warn is told.
+//
 // The kernel frees the lock when its holder dies. Lock files are never deleted:
 // a process that waits on a deleted file and one that locks its successor would
 // both believe that they are alone.
@@ -42,6 +47,9 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 		return nil, ended(name, err)
 	}
 	l, ok, err := d.tryLock(name)
+	if ownfile.Lockless(err) {
+		return d.solo.lock(ctx, name)
+	}
 	if err == nil && !ok {
 		l, err = d.turns.wait(ctx, l)
 	}
@@ -55,6 +63,9 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 // Any trouble counts as that.
 func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
 	l, ok, err := d.tryLock(name)
+	if ownfile.Lockless(err) {
+		return d.solo.tryLock(name)
+	}
 	if err != nil || !ok {
 		return nil, false
 	}
@@ -66,9 +77,15 @@ func (d *Dir) tryLock(name string) (l *flock.Flock, ok bool, err error) {
 	if err := d.makeLockFile(path); err != nil {
 		return nil, false, err
 	}
-	l = flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|nonBlock|noFollow))
-	ok, err = l.TryLock()
+	l = newLock(path)
+	if ok, err = l.TryLock(); ownfile.Lockless(err) {
+		return d.tryElsewhere(name, err)
+	}
 	return l, ok, err
+}
+
+func newLock(path string) *flock.Flock {
+	return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|nonBlock|noFollow))
 }
 
 // turn is a place in the kernel's queue for a lock.
@@ -175,6 +192,10 @@ func (d *Dir) makeLockFile(path string) error {
 	if err := d.makeFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
+	return makeFile(path)
+}
+
+func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil

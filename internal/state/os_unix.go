@@ -14,6 +14,10 @@ import (
 const (
 	nonBlock = unix.O_NONBLOCK
 	noFollow = unix.O_NOFOLLOW
+
+	// localDisk is the same for all processes, which $TMPDIR is not: some MCP clients
+	// give their helpers no variables.
+	localDisk = "/tmp"
 )
 
 // distrust says why a file or folder must not be believed by the user uid, and

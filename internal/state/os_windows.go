@@ -7,7 +7,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/ownfile"
 )
 
-const nonBlock, noFollow = 0, 0
+const nonBlock, noFollow, localDisk = 0, 0, "" // what Windows shares has locks
 
 // distrust trusts the access control list that the user's profile folder hands
 // down: mode bits and numeric owners mean nothing here.
