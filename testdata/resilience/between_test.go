@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,12 +25,14 @@ import (
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 )
 
-// between stands before a party and can show a bad certificate or let an answer
-// come drop by drop.
+// between stands before a party and can show a bad certificate, speak an old version
+// of TLS, end a connection or let an answer come drop by drop.
 type between struct {
 	URL      string
 	shows    atomic.Pointer[tls.Certificate] // nil: plain HTTP
+	newest   atomic.Uint32                   // version of TLS; 0: the newest there is
 	drips    atomic.Pointer[drops]
+	leaves   atomic.Pointer[leaving]
 	requests atomic.Int32
 }
 
@@ -43,6 +46,10 @@ func newBetween(t testing.TB, h http.Handler, shows *tls.Certificate) *between {
 			d.fall(w, r)
 			return
 		}
+		if l := b.leaves.Load(); l != nil && strings.Contains(r.URL.Path, l.at) {
+			l.leave(h, w, r)
+			return
+		}
 		h.ServeHTTP(w, r)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of clients that hang up
@@ -51,8 +58,13 @@ func newBetween(t testing.TB, h http.Handler, shows *tls.Certificate) *between {
 	} else {
 		b.shows.Store(shows)
 		s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return &tls.Config{Certificates: []tls.Certificate{*b.shows.Load()}}, nil
+			return &tls.Config{
+				Certificates: []tls.Certificate{*b.shows.Load()}, NextProtos: []string{"h2", "http/1.1"},
+				MinVersion: tls.VersionTLS10, MaxVersion: uint16(b.newest.Load()),
+			}, nil
 		}}
+		s.EnableHTTP2 = true
+		s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 		s.StartTLS()
 	}
 	t.Cleanup(s.CloseClientConnections)
@@ -136,6 +148,10 @@ func newAuthority(t testing.TB) authority {
 	return a
 }
 
+func (a authority) pem() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+}
+
 // leaf makes a certificate for loopback; without an authority it signs itself.
 func (a authority) leaf(change func(*x509.Certificate)) *tls.Certificate {
 	a.t.Helper()
@@ -162,29 +178,34 @@ func (a authority) leaf(change func(*x509.Certificate)) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// A certificate that is not to be trusted stops everything before a request is sent,
-// at every party, with a word on what is wrong with it; a good token is served.
-func TestFaultsBadCertificates(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	parties := map[string]*between{}
-	l := newLaptop(t, 1, func(c *idjagtest.Company) {
+// newSecured is a laptop with parties that speak TLS and HTTP/2, somebody signed in,
+// and her first token.
+func newSecured(t *testing.T, ca authority, options ...func(*idjagtest.Company)) (l *laptop, parties map[string]*between, first done) {
+	parties = map[string]*between{}
+	l = newLaptop(t, 1, append(options, func(c *idjagtest.Company) {
 		for name, h := range map[string]http.Handler{"IdP": c.IdP, "AS": c.AS, "MCP": c.MCP} {
 			parties[name] = newBetween(t, h, ca.leaf(nil))
 		}
 		c.IdP.Issuer, c.AS.Issuer, c.MCP.Resource = parties["IdP"].URL, parties["AS"].URL, parties["MCP"].URL+"/mcp"
-	})
+	})...)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	l.browses = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
-	l.configure(map[string]any{"kind": "file", "keyFile": filepath.Join(l.home, "key")}, l.write("ca.pem", string(text)))
+	l.configure(map[string]any{"kind": "file", "keyFile": filepath.Join(l.home, "key")}, l.write("ca.pem", ca.pem()))
 	if d := l.inside(0, "login", "--timeout", "20s"); d.exit != 0 {
 		t.Fatal(d)
 	}
-	first := l.inside(0, "token", "s0")
-	if !l.issued(first) {
+	if first = l.inside(0, "token", "s0"); !l.issued(first) {
 		t.Fatal(first)
 	}
+	return l, parties, first
+}
+
+// A certificate that is not to be trusted stops everything before a request is sent,
+// at every party, with a word on what is wrong with it; a good token is served.
+func TestFaultsBadCertificates(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	l, parties, first := newSecured(t, ca)
 	n := 0
 	for name, p := range parties {
 		for what, bad := range map[string]*tls.Certificate{
@@ -215,6 +236,42 @@ func TestFaultsBadCertificates(t *testing.T) {
 		t.Errorf("when it is over: %v", d)
 	}
 	t.Logf("%d bad certificates", n)
+}
+
+// A party that offers only versions of TLS that are not safe any more (RFC 8996) is
+// sent nothing, and it is said what its owner has to do, not what number the library
+// has for it. A good token is served.
+func TestFaultsOldTLS(t *testing.T) {
+	l, parties, first := newSecured(t, newAuthority(t))
+	for name, p := range parties {
+		for _, version := range []uint32{tls.VersionTLS10, tls.VersionTLS11} {
+			p.newest.Store(version)
+			before := p.requests.Load()
+			commands := [][]string{{"token", "s0", "--fresh"}, {"headers", "s0", "--fresh"}}
+			if name == "IdP" {
+				commands = append(commands, []string{"login", "--timeout", "20s"})
+			}
+			for _, args := range commands {
+				d := l.inside(0, args...)
+				if d.exit != 7 || d.out != "" || !strings.Contains(d.err, "it offers no version of TLS that is safe") || !strings.Contains(d.err, "hint: the owner of "+strings.TrimPrefix(p.URL, "https://")+" has to turn on TLS 1.2") {
+					t.Errorf("%s, %s: %v", name, args[0], d)
+				}
+				if strings.Contains(d.err, "tls:") || strings.Contains(d.err, "remote error") {
+					t.Errorf("%s, %s: not in plain words: %v", name, args[0], d)
+				}
+			}
+			if got := p.requests.Load() - before; got != 0 {
+				t.Errorf("%s: %d requests were sent", name, got)
+			}
+			if d := l.inside(0, "token", "s0"); d.out != first.out || d.err != "" {
+				t.Errorf("%s, with a valid token: %v", name, d)
+			}
+			p.newest.Store(0)
+		}
+	}
+	if d := l.inside(0, "token", "s0", "--fresh"); !l.issued(d) {
+		t.Errorf("when it is over: %v", d)
+	}
 }
 
 // Metadata that is redirected, or replaced by a portal's page: followed within its
