@@ -19,7 +19,7 @@ func room() error {
 		if err != nil {
 			return fmt.Errorf("open a file: %w", err)
 		}
-		defer syscall.Close(fd)
+		defer func() { _ = syscall.Close(fd) }()
 	}
 	return nil
 }
