@@ -176,7 +176,8 @@ func (s *Source) pin(ctx context.Context, p Place) error {
 		return nil
 	}
 	pinned := p.AS
-	err = s.update(ctx, func(r *state.Server) {
+	// Patiently: what is not pinned is not found in the cache by whoever waits for it.
+	err = s.change(ctx, crowded, s.State.Update, func(r *state.Server) {
 		if r.Issuer != p.AS && (r.Issuer == "" || s.Server.OAuth.Issuer != "") {
 			r.Issuer, r.Pinned = p.AS, s.now()
 		}

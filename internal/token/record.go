@@ -77,8 +77,12 @@ func (s *Source) update(ctx context.Context, change func(*state.Server)) error {
 // hundred processes that write at once, the one whose token is not kept has another
 // one ask for it again.
 func (s *Source) note(ctx context.Context, change func(*state.Server)) error {
-	return s.change(ctx, 3*time.Second, s.State.Note, change)
+	return s.change(ctx, crowded, s.State.Note, change)
 }
+
+// crowded is how long a hundred processes take to write one after the other, on a
+// computer that has other things to do.
+const crowded = 3 * time.Second
 
 func (s *Source) change(ctx context.Context, patience time.Duration, write func(context.Context, func(*state.File) error) error, change func(*state.Server)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
