@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,29 @@ import (
 // TestMain makes this test binary the programs of the scripts: every mcpauth in a
 // script is a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"mcpauth": recorded, "browser": browser, "byhand": byHand, "idle": func() {}})
+	testscript.Main(m, map[string]func(){"mcpauth": recorded, "browser": browser, "byhand": byHand, "idle": func() {}, "child": child})
+}
+
+// child is a program for mcpauth to run: "child env NAME" prints a variable, "child
+// cat ARG…" its standard input and then its arguments, "child exit CODE" ends, and
+// "child interrupt PID" is a person's Ctrl-C for another program.
+func child() {
+	switch args := os.Args[2:]; os.Args[1] {
+	case "env":
+		fmt.Println(os.Getenv(args[0]))
+	case "cat":
+		_, err := io.Copy(os.Stdout, os.Stdin)
+		must(err)
+		fmt.Println(strings.Join(args, "|"))
+	case "exit":
+		code, err := strconv.Atoi(args[0])
+		must(err)
+		os.Exit(code)
+	case "interrupt":
+		pid, err := strconv.Atoi(args[0])
+		must(err)
+		must(interrupt(pid))
+	}
 }
 
 // recorded is main, with everything that goes to the streams written down as well

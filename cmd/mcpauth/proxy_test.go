@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ func proxyCmd(ts *testscript.TestScript, neg bool, args []string) {
 	case "start":
 		ts.Check(r.start(ts, args[1:]))
 	case "stop":
-		ts.Check(r.cmd.Process.Signal(os.Interrupt))
+		ts.Check(exec.Command(program(ts, "child"), "interrupt", strconv.Itoa(r.cmd.Process.Pid)).Run())
 		err := r.cmd.Wait()
 		ts.Check(os.WriteFile(ts.MkAbs(".proxy"), []byte(r.stderr.String()), 0o600))
 		if err != nil {
@@ -51,14 +50,8 @@ func proxyCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // start waits for what the proxy prints: from then on it answers.
 func (r *running) start(ts *testscript.TestScript, flags []string) error {
-	var path string
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if p, err := exec.LookPath(filepath.Join(dir, "mcpauth")); err == nil {
-			path = p
-			break
-		}
-	}
-	*r = running{cmd: exec.Command(path, append([]string{"proxy", "--json"}, flags...)...), stderr: &strings.Builder{}}
+	*r = running{cmd: exec.Command(program(ts, "mcpauth"), append([]string{"proxy", "--json"}, flags...)...), stderr: &strings.Builder{}}
+	r.cmd.SysProcAttr = apart
 	r.cmd.Dir, r.cmd.Stderr = ts.MkAbs("."), r.stderr
 	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "CLOCK", "SystemRoot", "BROWSER", "PERSON", "PASSWORD"} {
 		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))

@@ -50,14 +50,7 @@ func trustDocuments(c *idjagtest.Company, folder string) {
 // that it prints.
 func hostCmd(ts *testscript.TestScript, neg bool, args []string) {
 	must0(ts, neg)
-	var program string
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if p, err := exec.LookPath(filepath.Join(dir, "mcpauth")); err == nil {
-			program = p
-			break
-		}
-	}
-	cmd := exec.Command(program, append([]string{"cimd", "serve"}, args...)...)
+	cmd := exec.Command(program(ts, "mcpauth"), append([]string{"cimd", "serve"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "SystemRoot"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,6 +37,9 @@ import (
 //	within DURATION CMD… like exec, with a limit
 //	busy VAR, free VAR   a port of this computer that is taken, or not
 //	expand FROM TO       copy a file, with variables
+//	replace FILE OLD NEW change a text in a file
+//	install              put mcpauth into the PATH, where nothing else is before it;
+//	                     PROGRAM is its path
 //	idp, as, as2, mcp …  change a party (parties_test.go)
 //	proxy, through       run mcpauth proxy, and call a server through it (proxy_test.go)
 //	publish              a web host with https for the folder www (publish_test.go)
@@ -55,7 +59,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
-			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "nosecrets": noSecrets,
+			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "replace": replaceCmd, "install": installCmd, "nosecrets": noSecrets,
 			"proxy": proxyCmd, "through": through, "publish": publishCmd, "host": hostCmd,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
@@ -74,7 +78,7 @@ func setUp(env *testscript.Env) error {
 		}
 	}
 	env.Vars = append(env.Vars,
-		"HOME="+home, "USERPROFILE="+home, "BROWSER=browser", "TRANSCRIPT="+transcript,
+		"HOME="+home, "USERPROFILE="+home, "APPDATA="+filepath.Join(home, ".config"), "BROWSER=browser", "TRANSCRIPT="+transcript,
 		"STATE="+filepath.Join(home, ".local", "state", "mcpauth"), "CONFIG="+filepath.Join(home, ".config", "mcpauth", "config.json"))
 	return o.open(env.WorkDir, env, env.Setenv)
 }
@@ -241,10 +245,49 @@ func port(ts *testscript.TestScript, when func(func())) string {
 	return number
 }
 
-// expandCmd copies a file and puts variables in: expand FROM TO.
+// expandCmd copies a file and puts variables in, as JSON and TOML have their text
+// between quotes, or as mcpauth writes YAML: expand FROM TO.
 func expandCmd(ts *testscript.TestScript, neg bool, args []string) {
 	must0(ts, neg)
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+	text := os.Expand(ts.ReadFile(args[0]), func(name string) string {
+		value := ts.Getenv(name)
+		if escaped := strings.ReplaceAll(value, `\`, `\\`); escaped != value && filepath.Ext(args[0]) == ".yaml" {
+			return `"` + escaped + `"`
+		} else {
+			return escaped
+		}
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+func replaceCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not have %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o600))
+}
+
+// program is the path of a program of the scripts.
+func program(ts *testscript.TestScript, name string) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path
+		}
+	}
+	ts.Fatalf("there is no %s", name)
+	return ""
+}
+
+func installCmd(ts *testscript.TestScript, neg bool, _ []string) {
+	must0(ts, neg)
+	from, dir := program(ts, "mcpauth"), ts.MkAbs(".bin")
+	ts.Check(os.Mkdir(dir, 0o700))
+	to := filepath.Join(dir, filepath.Base(from))
+	ts.Check(os.Link(from, to))
+	ts.Setenv("PATH", dir+string(filepath.ListSeparator)+ts.Getenv("PATH"))
+	ts.Setenv("PROGRAM", to)
 }
 
 // change rewrites every file in a folder: damage DIR, empty DIR; remove DIR drops it.

@@ -67,10 +67,11 @@ func Read(path string, max int64) ([]byte, os.FileInfo, error) {
 }
 
 // ReadTarget reads the file that path leads to. A file that is not there has nil
-// content and the mode 0600; a link to nothing is an error.
+// content and the mode 0600; a link to nothing is an error. target is what others
+// will find the file at as well, whichever way they come.
 func ReadTarget(path string, max int64) (target string, data []byte, mode os.FileMode, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return path, nil, 0o600, nil
+		return resolve(path), nil, 0o600, nil
 	}
 	if target, err = filepath.EvalSymlinks(path); err != nil {
 		return "", nil, 0, err
@@ -83,6 +84,19 @@ func ReadTarget(path string, max int64) (target string, data []byte, mode os.Fil
 		data = []byte{}
 	}
 	return target, data, info.Mode().Perm(), nil
+}
+
+// resolve is filepath.EvalSymlinks for a path whose end is not there: it will have
+// the same name when it is.
+func resolve(path string) string {
+	dir := filepath.Dir(path)
+	if dir == path {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return filepath.Join(real, filepath.Base(path))
+	}
+	return filepath.Join(resolve(dir), filepath.Base(path))
 }
 
 // Replace puts data where path is, whole or not at all, under any umask.
