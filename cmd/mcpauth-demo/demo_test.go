@@ -59,7 +59,7 @@ func TestStory(t *testing.T) {
 	// In this order.
 	rest := out.String()
 	for _, want := range []string{
-		"signed in as Alice Arden", "$ mcpauth keys generate acme", "$ mcpauth cimd generate", "wrote ~/mcpauth.json",
+		"signed in as Alice Arden", "$ mcpauth keys generate acme", "$ mcpauth cimd generate", "wrote ~" + string(filepath.Separator) + "mcpauth.json",
 		"ID-JAG of alice -> access token for wiki     allowed", "ID-JAG of alice -> access token for tickets  allowed",
 		"refused by company policy (exit code 4)",
 		"--mode oauth", "$ mcpauth login tracker", "consent of alice to tracker", "$ mcpauth token tracker", "✓ list_parcels",

@@ -76,7 +76,7 @@ func TestClient(t *testing.T) {
 	}
 	target := l.target(t)
 	target.AS.ClientIDMetadataDocument, target.Company.MetadataURL = true, document
-	target.Company.ClientAuth = config.Auth{SecretCommand: []string{"echo", "x"}}
+	target.Company.ClientAuth = config.Auth{SecretCommand: []string{"hostname"}}
 	var wrong *config.Error
 	if _, _, err := l.k.Client(t.Context(), target); !errors.As(err, &wrong) {
 		t.Errorf("a document with a secret: got %v", err)

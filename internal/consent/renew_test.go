@@ -147,8 +147,8 @@ func TestRenewalIsNotBegunWhereItCannotBeKept(t *testing.T) {
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("nowhere", lock); err != nil {
-		t.Skip(err)
+	if err := os.Mkdir(lock, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	l.AS.ForgetRequests()
 	if _, err := l.renewed(t, target); err == nil || isNeeded(err) || l.AS.Count(idjagtest.Refresh) != 0 {

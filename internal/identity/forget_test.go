@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +92,9 @@ func TestForgetNobody(t *testing.T) {
 // 4.11: what cannot be deleted is an error, and the record stays, so that it can be
 // tried again.
 func TestForgetSaysWhatIsStillThere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("to this system it is only not there")
+	}
 	l := newLaptop(t)
 	l.signIn(t)
 	l.block()

@@ -24,8 +24,8 @@ func TestRenewalIsNotBegunWhereItCannotBeKept(t *testing.T) {
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("nowhere", lock); err != nil {
-		t.Skip(err)
+	if err := os.Mkdir(lock, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	for range 2 {
 		if _, err := l.renewed(t); err == nil || isSignedOut(err) || !strings.Contains(err.Error(), "could not be kept") {

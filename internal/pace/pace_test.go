@@ -192,7 +192,9 @@ func TestTurnsWait(t *testing.T) {
 	once := sync.OnceFunc(func() { close(looked) })
 	found := make(chan bool)
 	go func() {
-		_, ok := (&turns{Cache: seen{cache, once}, ctx: t.Context(), state: dir}).Get(url)
+		second := &turns{Cache: seen{cache, once}, ctx: t.Context(), state: dir}
+		_, ok := second.Get(url)
+		second.end()
 		found <- ok
 	}()
 	<-looked // in vain

@@ -3,6 +3,8 @@
 package vault
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -44,5 +46,15 @@ func TestSealedShapes(t *testing.T) {
 			mustSeal(t, v, "n", "y")
 			wantSealed(t, v, "n", "y")
 		})
+	}
+}
+
+func TestNewKeyFileThroughLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(t.TempDir(), "target"), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewKeyFile(link); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("NewKeyFile through a link = %v, want fs.ErrExist", err)
 	}
 }
