@@ -30,8 +30,9 @@ func TestMain(m *testing.M) {
 }
 
 // child is a program for mcpauth to run: "child env NAME" prints a variable, "child
-// cat ARG…" its standard input and then its arguments, "child exit CODE" ends, and
-// "child interrupt PID" is a person's Ctrl-C for another program.
+// cat ARG…" its standard input and then its arguments, "child exit CODE" ends,
+// "child wait CODE" does so when it is interrupted, and "child interrupt PID" is a
+// person's Ctrl-C for another program.
 func child() {
 	switch args := os.Args[2:]; os.Args[1] {
 	case "env":
@@ -40,9 +41,15 @@ func child() {
 		_, err := io.Copy(os.Stdout, os.Stdin)
 		must(err)
 		fmt.Println(strings.Join(args, "|"))
-	case "exit":
+	case "exit", "wait":
 		code, err := strconv.Atoi(args[0])
 		must(err)
+		if os.Args[1] == "wait" {
+			interrupted := make(chan os.Signal, 1)
+			signal.Notify(interrupted, os.Interrupt)
+			fmt.Println("waiting")
+			<-interrupted
+		}
 		os.Exit(code)
 	case "interrupt":
 		pid, err := strconv.Atoi(args[0])

@@ -51,11 +51,8 @@ func proxyCmd(ts *testscript.TestScript, neg bool, args []string) {
 // start waits for what the proxy prints: from then on it answers.
 func (r *running) start(ts *testscript.TestScript, flags []string) error {
 	*r = running{cmd: exec.Command(program(ts, "mcpauth"), append([]string{"proxy", "--json"}, flags...)...), stderr: &strings.Builder{}}
-	r.cmd.SysProcAttr = apart
 	r.cmd.Dir, r.cmd.Stderr = ts.MkAbs("."), r.stderr
-	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "CLOCK", "SystemRoot", "BROWSER", "PERSON", "PASSWORD"} {
-		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
-	}
+	r.cmd.Env, r.cmd.SysProcAttr = environment(ts), apart
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -52,9 +52,7 @@ func hostCmd(ts *testscript.TestScript, neg bool, args []string) {
 	must0(ts, neg)
 	cmd := exec.Command(program(ts, "mcpauth"), append([]string{"cimd", "serve"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "SystemRoot"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
+	cmd.Env = environment(ts)
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())

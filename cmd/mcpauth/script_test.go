@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -35,6 +37,8 @@ import (
 //	cold                 drop mcpauth's cache of metadata
 //	clock DURATION       let time pass, for mcpauth and for the company
 //	within DURATION CMD… like exec, with a limit
+//	interrupt CODE CMD…  press Ctrl-C after the command's first line; it must end so
+//	killed CMD…          kill the command then; nothing of it may be left
 //	busy VAR, free VAR   a port of this computer that is taken, or not
 //	expand FROM TO       copy a file, with variables
 //	replace FILE OLD NEW change a text in a file
@@ -59,7 +63,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"company": companyCmd, "configure": configureCmd, "begin": beginCmd, "exit": exitCmd, "count": countCmd, "forget": forgetCmd,
-			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "replace": replaceCmd, "install": installCmd, "nosecrets": noSecrets,
+			"cold": coldCmd, "clock": clockCmd, "within": withinCmd, "interrupt": interruptCmd, "killed": killedCmd, "damage": change(damage), "empty": change(func(p string) error { return os.Truncate(p, 0) }), "busy": busyCmd, "free": freeCmd, "expand": expandCmd, "replace": replaceCmd, "install": installCmd, "nosecrets": noSecrets,
 			"proxy": proxyCmd, "through": through, "publish": publishCmd, "host": hostCmd,
 			"idp": party("idp"), "idp2": party("idp2"), "as": party("as"), "as2": party("as2"), "mcp": party("mcp"),
 		},
@@ -160,6 +164,38 @@ func withinCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if took := time.Since(start); took > limit {
 		ts.Fatalf("it took %v", took)
 	}
+}
+
+func interruptCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	c, _ := upToFirstLine(ts, args[1:])
+	ts.Check(exec.Command(program(ts, "child"), "interrupt", strconv.Itoa(c.Process.Pid)).Run())
+	_ = c.Wait()
+	if want, _ := strconv.Atoi(args[0]); c.ProcessState.ExitCode() != want {
+		ts.Fatalf("%v, want exit code %d", c.ProcessState, want)
+	}
+}
+
+func killedCmd(ts *testscript.TestScript, neg bool, args []string) {
+	must0(ts, neg)
+	c, out := upToFirstLine(ts, args)
+	ts.Check(c.Process.Kill())
+	_, err := io.Copy(io.Discard, out) // ends when nobody has its other end any more
+	ts.Check(err)
+	_ = c.Wait()
+}
+
+func upToFirstLine(ts *testscript.TestScript, args []string) (*exec.Cmd, io.Reader) {
+	c := exec.Command(program(ts, args[0]), args[1:]...)
+	c.Env, c.SysProcAttr = environment(ts), apart
+	out, err := c.StdoutPipe()
+	ts.Check(err)
+	ts.Check(c.Start())
+	ts.Defer(func() { c.Process.Kill() })
+	r := bufio.NewReader(out)
+	_, err = r.ReadString('\n')
+	ts.Check(err)
+	return c, r
 }
 
 func coldCmd(ts *testscript.TestScript, neg bool, _ []string) {
@@ -267,6 +303,14 @@ func replaceCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not have %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o600))
+}
+
+// environment is what a program of the scripts needs to know.
+func environment(ts *testscript.TestScript) (list []string) {
+	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "TRANSCRIPT", "CLOCK", "SystemRoot", "BROWSER", "PERSON", "PASSWORD"} {
+		list = append(list, name+"="+ts.Getenv(name))
+	}
+	return list
 }
 
 // program is the path of a program of the scripts.

@@ -55,7 +55,7 @@ var imports = []struct {
 	{"internal/company", []string{"pkg/secret", "pkg/idjagtest", goSDK, jose}},
 	{"internal/cli", slices.Concat(base, []string{"pkg/cimd", "internal/clientkey", "internal/signin", "internal/identity", "internal/grant", "internal/consent", "internal/token",
 		"internal/deliver", "internal/deliver/bridge", "internal/deliver/proxy",
-		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term"})},
+		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term", sys})},
 
 	{"cmd/mcpauth", []string{"internal/cli"}},
 	{"cmd/mcpauth-demo", []string{"internal/cli", "internal/company", "pkg/secret", "golang.org/x/term"}},
