@@ -74,7 +74,10 @@ func (c Client) Installed(p Place) bool {
 		if strings.Contains(sign, "/") || strings.HasPrefix(sign, ".") {
 			return exists(p.path(sign))
 		}
-		return LookPath(p, sign) != ""
+		if p.OS == "windows" { // what npm installs is started by a .cmd
+			return lookPath(p, sign+".exe") != "" || lookPath(p, sign+".cmd") != ""
+		}
+		return lookPath(p, sign) != ""
 	})
 }
 

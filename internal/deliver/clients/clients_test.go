@@ -220,6 +220,13 @@ func TestInstalled(t *testing.T) {
 	if !c.Installed(p) {
 		t.Error("its program is in PATH")
 	}
+	if p = place(t, "windows", "PATH="+bin); c.Installed(p) {
+		t.Error("there it is no program")
+	}
+	write(t, filepath.Join(bin, "gemini.cmd"), "", 0o644)
+	if !c.Installed(p) {
+		t.Error("its program is in PATH, as npm installs it there")
+	}
 	p = place(t, "linux")
 	write(t, filepath.Join(p.Home, ".gemini", "trustedFolders.json"), "{}", 0o600)
 	if !c.Installed(p) {

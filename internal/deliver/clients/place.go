@@ -13,12 +13,9 @@ type Place struct {
 	Getenv func(string) string
 }
 
-// LookPath finds a program in PATH; "" when it is not there. Folders that are not
+// lookPath finds a program in PATH; "" when it is not there. Folders that are not
 // absolute are passed over: what they hold depends on where one stands.
-func LookPath(p Place, program string) string {
-	if p.OS == "windows" {
-		program += ".exe"
-	}
+func lookPath(p Place, program string) string {
 	for _, dir := range filepath.SplitList(p.Getenv("PATH")) {
 		path := filepath.Join(dir, program)
 		if info, err := os.Stat(path); filepath.IsAbs(dir) && err == nil && info.Mode().IsRegular() && (p.OS == "windows" || info.Mode()&0o111 != 0) {
@@ -32,7 +29,11 @@ func LookPath(p Place, program string) string {
 // path that PATH leads to, when that is the same program, since that survives an
 // upgrade that moves the file itself.
 func (c Client) Program(p Place, self string) string {
-	found := LookPath(p, "mcpauth")
+	name := "mcpauth"
+	if p.OS == "windows" {
+		name += ".exe"
+	}
+	found := lookPath(p, name)
 	if found == "" || !sameFile(found, self) {
 		return self
 	}

@@ -25,7 +25,7 @@ func table() []Client {
 		},
 		{
 			ID: "claude-desktop", Name: "Claude Desktop", Next: restart("Claude Desktop"),
-			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"/Applications/Claude.app"},
+			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"/Applications/Claude.app", "AppData/Roaming/Claude"},
 			file:   func(p Place) string { return filepath.Join(p.config(true), "Claude", "claude_desktop_config.json") },
 			bridge: bare,
 		},
@@ -79,7 +79,7 @@ func table() []Client {
 		},
 		{
 			ID: "devin", Name: "Devin Desktop", Next: restart("Devin Desktop"),
-			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"devin", ".config/devin"},
+			format: jsonFormat{}, at: "mcpServers", graphical: true, signs: []string{"devin", ".config/devin", "AppData/Roaming/devin"},
 			file:   func(p Place) string { return filepath.Join(p.config(false), "devin", "mcp_config.json") },
 			bridge: bare,
 		},
@@ -91,7 +91,7 @@ func table() []Client {
 		},
 		{
 			ID: "goose", Name: "Goose", Next: "start a new session of Goose",
-			format: yamlFormat{}, at: "extensions", graphical: true, signs: []string{"goose", ".config/goose", "/Applications/Goose.app"},
+			format: yamlFormat{}, at: "extensions", graphical: true, signs: []string{"goose", ".config/goose", "AppData/Roaming/Block/goose", "/Applications/Goose.app"},
 			file: func(p Place) string {
 				if p.OS == "windows" {
 					return filepath.Join(p.config(false), "Block", "goose", "config", "config.yaml")
@@ -152,7 +152,7 @@ func table() []Client {
 		},
 		{
 			ID: "zed", Name: "Zed", Next: "look at Zed's agent settings; it reads the file again by itself",
-			format: jsonFormat{}, at: "context_servers", graphical: true, signs: []string{"zed", "zeditor", ".config/zed", "/Applications/Zed.app"},
+			format: jsonFormat{}, at: "context_servers", graphical: true, signs: []string{"zed", "zeditor", ".config/zed", "AppData/Roaming/Zed", "/Applications/Zed.app"},
 			file: func(p Place) string {
 				if p.OS == "windows" {
 					return filepath.Join(p.config(false), "Zed", "settings.json")
