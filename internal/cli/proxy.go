@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpauth/mcpauth/internal/config"
 	"github.com/mcpauth/mcpauth/internal/deliver/proxy"
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -172,16 +172,7 @@ func (a *app) logProblem(server string, p proxy.Problem) {
 // writeSecretFile replaces the file as one step. It is open to this account only,
 // and has no line break, so that a client can put its content into a header.
 func writeSecretFile(path string, s secret.Text) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".mcpauth-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write the proxy's secret: %w", err)
-	}
-	_, err = f.WriteString(s.Reveal())
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := ownfile.Replace(path, []byte(s.Reveal()), 0o600); err != nil {
 		return fmt.Errorf("write the proxy's secret: %w", err)
 	}
 	return nil
@@ -194,7 +185,7 @@ func removeSecretFile(path string, s secret.Text) error {
 		return nil
 	}
 	if err == nil {
-		err = os.Remove(path)
+		err = ownfile.Remove(path)
 	}
 	if err != nil {
 		return fmt.Errorf("remove the proxy's secret: %w", err)
