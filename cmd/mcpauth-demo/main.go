@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(home)
-	s := &screen{w: os.Stdout, color: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == ""}
+	s := &screen{w: os.Stdout, color: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && hasColors(os.Stdout)}
 	shell := &shell{home: home, company: c, auto: o.auto, screen: s}
 	if o.serve {
 		return serve(ctx, c, shell)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/mcpauth/mcpauth/internal/company"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -21,11 +22,11 @@ func serve(ctx context.Context, c *company.Company, sh *shell) error {
 		s.line(margin+"%-22s %s", srv.Name, srv.URL)
 	}
 	s.chapter(1, "Sign in, as Alice (engineering) or Bob (finance)")
-	s.line(margin+"HOME=%s mcpauth login", sh.home)
-	s.line(margin+"HOME=%s mcpauth login tracker", sh.home)
+	s.line(margin+"%s", typed(sh.home, "login"))
+	s.line(margin+"%s", typed(sh.home, "login tracker"))
 	s.line(margin + s.paint(dim, "the second for the tracker alone: it is another company's, and asks you"))
 	s.chapter(2, "Try a token")
-	s.line(margin+"HOME=%s mcpauth token wiki", sh.home)
+	s.line(margin+"%s", typed(sh.home, "token wiki"))
 	s.chapter(3, "Claude Code, in .mcp.json")
 	s.verbatim(snippet(c, sh.home))
 	s.chapter(4, "Codex, in ~/.codex/config.toml")
@@ -65,9 +66,15 @@ func everyServer(c *company.Company) []company.Server {
 	return append(c.Servers(), srv)
 }
 
-func helper(home, server string) string {
-	return "HOME=" + home + " mcpauth headers " + server
+// typed is a command for the system's shell, with that home folder.
+func typed(home, command string) string {
+	if runtime.GOOS == "windows" { // where a blank before && would be part of the name
+		return "set USERPROFILE=" + home + "&& mcpauth " + command
+	}
+	return "HOME=" + home + " mcpauth " + command
 }
+
+func helper(home, server string) string { return typed(home, "headers "+server) }
 
 func snippet(c *company.Company, home string) string {
 	text := "{ \"mcpServers\": {\n"

@@ -58,7 +58,7 @@ var imports = []struct {
 		"internal/deliver/clients", cobra, browser, "github.com/rogpeppe/go-internal/diff", "golang.org/x/sync", "golang.org/x/term", sys})},
 
 	{"cmd/mcpauth", []string{"internal/cli"}},
-	{"cmd/mcpauth-demo", []string{"internal/cli", "internal/company", "pkg/secret", "golang.org/x/term"}},
+	{"cmd/mcpauth-demo", []string{"internal/cli", "internal/company", "pkg/secret", "golang.org/x/term", sys}},
 	{"internal", nil}, // the picture
 	{"internal/arch", nil},
 }
