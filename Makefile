@@ -70,8 +70,8 @@ cover: ## which lines the tests reach; the page is .cache/cover.html
 interop: ## zitadel, oidc-provider, a go-sdk server and Chromium; needs Node and Chromium
 	testdata/interop/run
 
-interop-clients: ## Claude Code, Codex, Cline, Continue, Inspector, the SDKs and curl with mcpauth; needs npm and 1 GB
-	testdata/interop/clients/run
+interop-clients: ## Claude Code, Codex, Cline, Continue, Inspector, the SDKs and curl with mcpauth; FULL=1 for all of it; needs npm and 1 GB
+	FULL=$(FULL) testdata/interop/clients/run
 
 conformance: ## the public MCP suite against the real binary; needs npm
 	testdata/conformance/run
