@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,11 @@ const forEver = 100 * 365 * 24 * time.Hour
 
 func (a *app) openWith(load func(config.Paths, config.Overrides, func(string) string) (*config.Config, error)) (err error) {
 	if a.env.Home == "" {
-		return &usageError{text: "the home folder is not known", hint: "set HOME"}
+		name := "HOME"
+		if runtime.GOOS == "windows" {
+			name = "USERPROFILE"
+		}
+		return &usageError{text: "the home folder is not known", hint: "set " + name}
 	}
 	if a.paths, err = config.Locate(a.env.Home, a.env.Getenv); err != nil {
 		return err
