@@ -7,7 +7,7 @@ BIN      := .cache/bin
 FUZZTIME ?= 20000x
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race lint bench crowd faults sim fuzz cover interop interop-clients conformance keychain release-check clean
+.PHONY: help demo build test race lint bench crowd faults sim fuzz cover interop interop-clients conformance keychain windows release-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ conformance: ## the public MCP suite against the real binary; needs npm
 
 keychain: ## the keychain tests against a real gnome-keyring; needs dbus and gnome-keyring
 	internal/vault/testdata/with-keyring.sh go test -count=1 ./internal/vault/
+
+windows: ## the demo and the tests as Windows programs, under Wine; needs wine
+	testdata/windows/run
 
 release-check: ## is the release configuration valid
 	.ci/tools goreleaser
