@@ -3,7 +3,6 @@ package ownfile
 import (
 	"errors"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -59,6 +58,6 @@ func patiently(do func() error) error {
 		if time.Since(start) > time.Second || !errors.Is(err, inUse) && !errors.Is(err, syscall.ERROR_ACCESS_DENIED) {
 			return err
 		}
-		time.Sleep(time.Millisecond + rand.N(15*time.Millisecond))
+		time.Sleep(5 * time.Millisecond)
 	}
 }
