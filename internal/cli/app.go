@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -20,7 +19,6 @@ import (
 	"github.com/mcpauth/mcpauth/internal/token"
 	"github.com/mcpauth/mcpauth/internal/vault"
 	"github.com/mcpauth/mcpauth/internal/wire"
-	"github.com/mcpauth/mcpauth/pkg/discover"
 	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
@@ -173,50 +171,6 @@ func (a *app) openStore(s state.Store) (v *vault.Vault, err error) {
 	v.Warn = a.warn
 	a.vault = v
 	return v, nil
-}
-
-func (a *app) network() (*wire.Net, error) {
-	if a.net != nil {
-		return a.net, nil
-	}
-	o := wire.Options{CAFile: a.cfg.CAFile(), UserAgent: "mcpauth/" + version()}
-	if a.verbose {
-		o.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	n, err := wire.New(o)
-	if err != nil {
-		return nil, err
-	}
-	a.use(n)
-	return n, nil
-}
-
-// use takes a network. What the person wrote down is trusted to be where it says.
-func (a *app) use(n *wire.Net) {
-	for _, p := range a.cfg.IdPs() {
-		n.Configured(p.Issuer)
-		n.Configured(p.TokenEndpoint)
-	}
-	for _, s := range a.cfg.Servers() {
-		a.trust(n, s)
-	}
-	a.net = n
-}
-
-func (a *app) trust(n *wire.Net, s config.Server) {
-	for _, u := range []string{s.URL, s.OAuth.Issuer, s.OAuth.TokenEndpoint} {
-		if u != "" {
-			n.Configured(u)
-		}
-	}
-}
-
-func (a *app) discovery() (*discover.Client, error) {
-	n, err := a.network()
-	if err != nil {
-		return nil, err
-	}
-	return &discover.Client{HTTP: n.Client(), Cache: token.MetadataCache{State: a.state, Now: a.env.Now}, Now: a.env.Now}, nil
 }
 
 // provider builds the identity provider with the given name, once: servers that
