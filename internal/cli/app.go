@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -79,11 +78,7 @@ const forEver = 100 * 365 * 24 * time.Hour
 
 func (a *app) openWith(load func(config.Paths, config.Overrides, func(string) string) (*config.Config, error)) (err error) {
 	if a.env.Home == "" {
-		name := "HOME"
-		if runtime.GOOS == "windows" {
-			name = "USERPROFILE"
-		}
-		return &usageError{text: "the home folder is not known", hint: "set " + name}
+		return &usageError{text: "the home folder is not known", hint: "set " + homeVariable}
 	}
 	if a.paths, err = config.Locate(a.env.Home, a.env.Getenv); err != nil {
 		return err

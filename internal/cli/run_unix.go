@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// homeVariable leads to the home folder.
+const homeVariable = "HOME"
+
 // run turns this program into another one. So there are no signals to pass on, no
 // job control to imitate and no exit code to translate.
 func (e Env) run(_ context.Context, path string, argv, environ []string) error {

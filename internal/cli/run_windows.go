@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// homeVariable leads to the home folder.
+const homeVariable = "USERPROFILE"
+
 // run starts another program and waits for it. An interrupt from the keyboard
 // reaches the child by itself, and what becomes of it is the child's to say.
 func (e Env) run(_ context.Context, path string, argv, environ []string) error {
