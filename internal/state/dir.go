@@ -168,11 +168,12 @@ func (d *Dir) write(path string, data []byte, c care) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	err = ownfile.Rename(f.Name(), path)
-	if fi, bad := os.Lstat(path); err != nil && bad == nil && fi.IsDir() {
+	if err = ownfile.Rename(f.Name(), path); err != nil {
 		// A folder where a file belongs would stand in the way for ever.
-		if err = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano())); err == nil {
-			err = ownfile.Rename(f.Name(), path)
+		if fi, bad := os.Lstat(path); bad == nil && fi.IsDir() {
+			if err = os.Rename(path, fmt.Sprintf("%s%s.%d", path, asideSuffix, d.now().UnixNano())); err == nil {
+				err = ownfile.Rename(f.Name(), path)
+			}
 		}
 	}
 	if err != nil {
@@ -200,6 +201,33 @@ func (d *Dir) Remove(name string) error {
 		}
 	}
 	return nil
+}
+
+// RemoveSame deletes name if it has the content data, or is not to be believed. It
+// needs no turn: what a writer has put there meanwhile is left, or put back.
+func (d *Dir) RemoveSame(name string, data []byte) {
+	same := func(name string) bool {
+		now, err := d.ReadFile(name, maxFile)
+		var u *Unusable
+		return errors.As(err, &u) || err == nil && bytes.Equal(now, data)
+	}
+	path, err := d.join(name)
+	if err != nil || !same(name) {
+		return
+	}
+	if fi, err := os.Lstat(path); err != nil || fi.IsDir() {
+		_ = d.Remove(name) // if it is empty; else the next writer moves it aside
+		return
+	}
+	taken := fmt.Sprintf("%s%d-%d", tempPrefix, os.Getpid(), d.now().UnixNano())
+	takenPath := filepath.Join(filepath.Dir(path), taken)
+	if ownfile.Rename(path, takenPath) != nil {
+		return
+	}
+	if !same(filepath.ToSlash(filepath.Join(filepath.Dir(name), taken))) {
+		_ = os.Link(takenPath, path) // unless there is a better one yet
+	}
+	_ = ownfile.Remove(takenPath)
 }
 
 // RemoveFolder deletes the subfolder name and everything in it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,12 +75,26 @@ func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
 
 func (d *Dir) tryLock(name string) (l *flock.Flock, ok bool, err error) {
 	path := filepath.Join(d.path, "locks", Hash(name)+".lock")
-	if err := d.makeLockFile(path); err != nil {
-		return nil, false, err
+	l, ok, err = tryFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.makeFolder(filepath.Dir(path)); err != nil {
+			return nil, false, err
+		}
+		l, ok, err = tryFile(path)
 	}
-	l = newLock(path)
-	if ok, err = l.TryLock(); ownfile.Lockless(err) {
+	if ownfile.Lockless(err) {
 		return d.tryElsewhere(name, err)
+	}
+	return l, ok, err
+}
+
+// tryFile makes the file if it is not there: fifty servers need a hundred of them.
+func tryFile(path string) (l *flock.Flock, ok bool, err error) {
+	l = newLock(path)
+	ok, err = l.TryLock()
+	// Perhaps it was made under a umask that takes away the owner's own rights.
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, 0o600) == nil {
+		ok, err = l.TryLock()
 	}
 	return l, ok, err
 }
@@ -181,27 +196,4 @@ func ended(name string, err error) error {
 		return &Busy{name, err}
 	}
 	return fmt.Errorf("lock %q: %w", name, err)
-}
-
-// makeLockFile makes the file with a mode that the next process can open,
-// whatever the umask is.
-func (d *Dir) makeLockFile(path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return nil
-	}
-	if err := d.makeFolder(filepath.Dir(path)); err != nil {
-		return err
-	}
-	return makeFile(path)
-}
-
-func makeFile(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o600), f.Close())
 }

@@ -24,17 +24,10 @@ func (d *Dir) tryElsewhere(name string, why error) (*flock.Flock, bool, error) {
 		path = real // the lock is the same for who comes by a link
 	}
 	folder, err := elsewhere(localDisk)
-	path = filepath.Join(folder, Hash(path+"\n"+name)+".lock")
-	if err == nil {
-		if _, err = os.Lstat(path); err != nil {
-			err = makeFile(path)
-		}
-	}
 	var l *flock.Flock
 	ok := false
 	if err == nil {
-		l = newLock(path)
-		ok, err = l.TryLock()
+		l, ok, err = tryFile(filepath.Join(folder, Hash(path+"\n"+name)+".lock"))
 	}
 	var unusable *Unusable
 	switch {

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"time"
 
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -48,7 +47,7 @@ func (v *Vault) Seal(ctx context.Context, name string, plain []byte) error {
 				return err
 			}
 		}
-		return v.seal(ctx, key, name, plain, v.dir.WriteSpare)
+		return v.seal(key, name, plain, v.dir.WriteSpare)
 	}()
 	if err != nil {
 		return fmt.Errorf("seal %q: %w", name, err)
@@ -77,7 +76,7 @@ func (v *Vault) Discard(name string) error {
 
 func (v *Vault) discard(name string) error { return v.dir.Remove(sealedFile(name)) }
 
-func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []byte, write func(name string, data []byte) error) error {
+func (v *Vault) seal(key secret.Text, name string, plain []byte, write func(name string, data []byte) error) error {
 	if len(plain) > maxSealed {
 		return fmt.Errorf("%d bytes are more than the %d that a sealed file holds", len(plain), maxSealed)
 	}
@@ -85,12 +84,6 @@ func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []
 	if err != nil {
 		return err
 	}
-	// Writers and discardSame take turns; readers wait for nobody.
-	unlock, err := v.lock(ctx, sealedLock(name))
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	return write(sealedFile(name), b)
 }
 
@@ -136,7 +129,7 @@ func (v *Vault) bad(name string, b []byte, why string, remove bool) error {
 	d := &damaged{filepath.Join(v.dir.Path(), sealedFile(name)), why}
 	v.warn(d.Error())
 	if remove {
-		v.discardSame(name, b)
+		v.dir.RemoveSame(sealedFile(name), b)
 	}
 	return ErrNotFound
 }
@@ -147,7 +140,7 @@ func (v *Vault) unopened(name string, b []byte, why string, shortLived bool) err
 	if v.tellLost() || !shortLived {
 		return v.bad(name, b, why, shortLived)
 	}
-	v.discardSame(name, b)
+	v.dir.RemoveSame(sealedFile(name), b)
 	return ErrNotFound
 }
 
@@ -159,23 +152,6 @@ func (v *Vault) tellLost() bool {
 	told := v.keyLost
 	v.keyLost = true
 	return !told
-}
-
-// discardSame removes the sealed file unless another process has put a better
-// one there meanwhile: of many processes that find it damaged, the slow ones
-// must not remove what the fast one got.
-func (v *Vault) discardSame(name string, b []byte) {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	unlock, err := v.lock(ctx, sealedLock(name))
-	if err != nil {
-		return // the writer replaces the file, or the next reader comes here again
-	}
-	defer unlock()
-	now, err := v.dir.ReadFile(sealedFile(name), maxSealed+1024)
-	if u := new(state.Unusable); errors.As(err, &u) || err == nil && bytes.Equal(now, b) {
-		_ = v.discard(name)
-	}
 }
 
 // copyOfKey returns the data key when it is at hand without asking the store.
@@ -286,10 +262,6 @@ func newGCM(key secret.Text) (cipher.AEAD, error) {
 }
 
 func sealedFile(name string) string { return path.Join(sealedFolder, state.Hash(name)) }
-
-// sealedLock is one of 256, since lock files are never deleted, and there is no end to
-// the names.
-func sealedLock(name string) string { return "sealed " + state.Hash(name)[:2] }
 
 // itemFile is the sealed name of an item too big for the store. The line break
 // keeps it apart from every name that a caller can give.

@@ -151,7 +151,7 @@ func (v *Vault) setInFile(ctx context.Context, name string, value secret.Text) e
 	if err != nil {
 		return err
 	}
-	if err := v.seal(ctx, key, itemFile(name), []byte(value.Reveal()), v.dir.WriteFile); err != nil {
+	if err := v.seal(key, itemFile(name), []byte(value.Reveal()), v.dir.WriteFile); err != nil {
 		return err
 	}
 	return v.store.set(ctx, name, inFile)
