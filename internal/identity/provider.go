@@ -23,6 +23,7 @@ import (
 	"github.com/mcpauth/mcpauth/internal/wire"
 	"github.com/mcpauth/mcpauth/pkg/clientauth"
 	"github.com/mcpauth/mcpauth/pkg/discover"
+	"github.com/mcpauth/mcpauth/pkg/secret"
 )
 
 // SignedOut says that nobody is signed in, or no longer. Why is for people.
@@ -44,6 +45,7 @@ type Provider struct {
 
 	meta     remembered[discover.ServerMetadata]
 	client   remembered[clientauth.Client]
+	tokens   latest[secret.Text] // the ID token
 	renewals Lasting
 }
 

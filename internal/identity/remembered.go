@@ -44,3 +44,25 @@ func (r *remembered[T]) get(ctx context.Context, ask func() (T, error)) (T, erro
 	}
 	return value, err
 }
+
+// latest is what is remembered of the one thing that was asked about last.
+type latest[T any] struct {
+	mu   sync.Mutex
+	what string
+	r    *remembered[T]
+}
+
+func (l *latest[T]) of(what string) *remembered[T] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.r == nil || l.what != what {
+		l.what, l.r = what, &remembered[T]{}
+	}
+	return l.r
+}
+
+func (l *latest[T]) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.r = nil
+}

@@ -81,10 +81,11 @@ func (p *Provider) stored(ctx context.Context, id state.Identity, spent secret.T
 
 // atHand is stored for an ID token that is good for a while.
 func (p *Provider) atHand(ctx context.Context, id state.Identity, spent secret.Text) (Subject, error) {
-	token, err := p.Vault.Get(ctx, p.idTokenItem(id))
+	token, err := p.idToken(ctx, id, spent)
 	switch {
 	case err == nil && !token.Equal(spent):
 		if err := p.recheck(token, id); err != nil {
+			p.tokens.forget()
 			return Subject{}, p.at(stage.Login, err)
 		}
 		return Subject{Token: token, Type: idjag.TokenTypeIDToken, Identity: id}, nil
@@ -94,6 +95,22 @@ func (p *Provider) atHand(ctx context.Context, id state.Identity, spent secret.T
 		return Subject{}, errStale
 	}
 	return Subject{}, &SignedOut{IdP: p.IdP.Name, Why: "your sign-in is no longer accepted"}
+}
+
+// idToken reads the ID token of a sign-in once for all of a process's servers: with
+// fifty of them the keychain would be asked fifty times. One that the identity
+// provider refused is read again, in case another process has put it right.
+func (p *Provider) idToken(ctx context.Context, id state.Identity, spent secret.Text) (secret.Text, error) {
+	item := p.idTokenItem(id)
+	// A renewal changes the times on record, a sign-in changes those or the slot.
+	token, err := p.tokens.of(fmt.Sprint(item, id.SignedIn.UnixNano(), id.Issued.UnixNano(), id.Expires.UnixNano())).get(ctx, func() (secret.Text, error) {
+		return p.Vault.Get(ctx, item)
+	})
+	if err == nil && token.Equal(spent) {
+		p.tokens.forget()
+		return p.Vault.Get(ctx, item)
+	}
+	return token, err
 }
 
 // renewAt is when an ID token is renewed though it is still good. It is different

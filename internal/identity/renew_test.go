@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/idjag"
 	"github.com/mcpauth/mcpauth/pkg/idjagtest"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -221,6 +222,50 @@ func TestStoredTokenIsLookedAtAgain(t *testing.T) {
 		if s, err := l.renewed(t); ruleOf(err) != rule || !s.Token.IsZero() {
 			t.Errorf("%s: got %v", rule, err)
 		}
+	}
+}
+
+// The keychain is asked for the ID token once, as long as it is of the sign-in on
+// record, passes its checks and was not refused.
+func TestStoredTokenIsReadOnce(t *testing.T) {
+	l := newLaptop(t)
+	id := l.signIn(t)
+	first, err := l.p.Subject(t.Context(), secret.Text{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plant := func(bend func(h, c map[string]any)) secret.Text {
+		token := secret.New(l.MintIDToken(func(h, c map[string]any) { c["auth_time"] = id.AuthTime.Unix(); bend(h, c) }))
+		if err := l.p.Vault.Set(t.Context(), l.p.idTokenItem(id), token); err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	wantToken := func(want, spent secret.Text) {
+		t.Helper()
+		if s, err := l.p.Subject(t.Context(), spent); err != nil || !s.Token.Equal(want) {
+			t.Errorf("%v", err)
+		}
+	}
+	second := plant(func(_, c map[string]any) { c["jti"] = "2" })
+	wantToken(first.Token, secret.Text{})
+	wantToken(second, first.Token) // refused
+	wantToken(second, secret.Text{})
+	third := plant(func(_, c map[string]any) { c["jti"] = "3" })
+	id.Expires = id.Expires.Add(-time.Second)
+	if err := l.p.State.Update(t.Context(), func(f *state.File) error { f.Identities[l.p.IdP.Name] = id; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	wantToken(third, secret.Text{}) // another record
+
+	fresh := l.provider(t)
+	plant(func(_, c map[string]any) { c["aud"] = "other" })
+	if _, err := fresh.Subject(t.Context(), secret.Text{}); ruleOf(err) != "T4" {
+		t.Errorf("%v", err)
+	}
+	fourth := plant(func(_, c map[string]any) { c["jti"] = "4" })
+	if s, err := fresh.Subject(t.Context(), secret.Text{}); err != nil || !s.Token.Equal(fourth) {
+		t.Errorf("after one that failed its checks: %v", err)
 	}
 }
 

@@ -12,16 +12,16 @@ import (
 // person in it: that must be a damaged file, not an alarm about an attack. It is
 // for accidents only; whoever may write the file may write the checksum too.
 const (
-	checkMember = `"check": "`
+	checkMember = `"check":`
 	noCheck     = "00000000"
 )
 
 // encode writes f as it is kept on disk.
 func encode(f File) ([]byte, error) {
-	b, err := json.MarshalIndent(struct {
+	b, err := json.Marshal(struct {
 		File
 		Check string `json:"check"`
-	}{f, noCheck}, "", "  ")
+	}{f, noCheck})
 	if err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
 	}
@@ -44,11 +44,17 @@ func whole(b []byte) bool {
 	return string(b[at:end]) == fmt.Sprintf("%08x", sum)
 }
 
-// checkAt finds the digits of the checksum, or returns -1.
+// checkAt finds the digits of the checksum, or returns -1. Versions before the first
+// release wrote a space before them.
 func checkAt(b []byte) int {
 	at := bytes.LastIndex(b, []byte(checkMember))
-	if at < 0 || len(b) < at+len(checkMember)+len(noCheck) {
+	if at < 0 {
 		return -1
 	}
-	return at + len(checkMember)
+	at += len(checkMember)
+	at += len(b[at:]) - len(bytes.TrimPrefix(b[at:], []byte(" "))) + len(`"`)
+	if len(b) < at+len(noCheck) {
+		return -1
+	}
+	return at
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -111,6 +113,35 @@ type Failure struct {
 	Code    string    `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Check   string    `json:"check,omitempty"` // the complaint alone, when the code is a check's rule
+}
+
+// clone returns a File that can be changed while f stays as it is.
+func (f File) clone() File {
+	f.Store = copied(f.Store)
+	f.Windows = slices.Clone(f.Windows)
+	f.Identities = maps.Clone(f.Identities)
+	for name, id := range f.Identities {
+		id.Scopes = slices.Clone(id.Scopes)
+		f.Identities[name] = id
+	}
+	f.Servers = maps.Clone(f.Servers)
+	for url, s := range f.Servers {
+		s.Scopes, s.Sealed = slices.Clone(s.Scopes), slices.Clone(s.Sealed)
+		s.LastError, s.Registration = copied(s.LastError), copied(s.Registration)
+		if s.Consent = copied(s.Consent); s.Consent != nil {
+			s.Consent.Scopes, s.Consent.Asked = slices.Clone(s.Consent.Scopes), slices.Clone(s.Consent.Asked)
+		}
+		f.Servers[url] = s
+	}
+	return f
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
 }
 
 // Warning tells that state was lost or could not be used, and why.
@@ -237,6 +268,14 @@ func (m *memo) of(text []byte) (File, bool) {
 		m.all = &f
 	}
 	return *m.all, true
+}
+
+// wrote says what the file holds now: it will be read again, and not as it was given,
+// since times lose their monotonic part on the way.
+func (m *memo) wrote(text []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.text, m.all = text, nil
 }
 
 // decode returns a zero File with every error. It may leave out the records of the

@@ -78,3 +78,48 @@ func TestFastKnowsEveryMember(t *testing.T) {
 		}
 	}
 }
+
+// What is done to a clone is not done to the File that others have.
+func TestCloneSharesNothing(t *testing.T) {
+	var f File
+	n := 0
+	fill(reflect.ValueOf(&f).Elem(), &n)
+	c := f.clone()
+	if diff := cmp.Diff(f, c); diff != "" {
+		t.Fatal(diff)
+	}
+	places := map[uintptr]string{}
+	walk(reflect.ValueOf(f), "File", func(at uintptr, name string) { places[at] = name })
+	shared := 0
+	walk(reflect.ValueOf(c), "File", func(at uintptr, name string) {
+		if places[at] != "" {
+			t.Errorf("%s is shared", name)
+		}
+		shared++
+	})
+	if shared < 10 {
+		t.Errorf("only %d places were looked at", shared)
+	}
+}
+
+// walk calls visit with everything that can be changed from a copy of v.
+func walk(v reflect.Value, name string, visit func(at uintptr, name string)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if _, ok := v.Field(i).Interface().(time.Time); !ok {
+				walk(v.Field(i), name+"."+v.Type().Field(i).Name, visit)
+			}
+		}
+	case reflect.Pointer:
+		visit(v.Pointer(), name)
+		walk(v.Elem(), name, visit)
+	case reflect.Slice:
+		visit(v.Pointer(), name)
+	case reflect.Map:
+		visit(v.Pointer(), name)
+		for _, k := range v.MapKeys() {
+			walk(v.MapIndex(k), name+"[]", visit)
+		}
+	}
+}

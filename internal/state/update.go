@@ -147,7 +147,12 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	}
 	var f File
 	if err == nil && before != nil {
-		f, err = d.decode(before, every)
+		var known bool
+		if f, known = d.memo.of(before); known {
+			f = f.clone()
+		} else {
+			f, err = d.decode(before, every)
+		}
 	}
 	if damaged(err) {
 		d.Aside(fileName)
@@ -181,5 +186,9 @@ func (d *Dir) make(list []*update) (failed bool, err error) {
 	if len(after) > maxFile { // nobody could read it, and all that is in it would be lost
 		return true, fmt.Errorf("write %s: %d bytes are more than the %d that it may have", filepath.Join(d.path, fileName), len(after), maxFile)
 	}
-	return false, d.replaceFile(fileName, after, most)
+	if err := d.replaceFile(fileName, after, most); err != nil {
+		return false, err
+	}
+	d.memo.wrote(after)
+	return false, nil
 }
