@@ -60,44 +60,38 @@ func (e *Unusable) Error() string { return fmt.Sprintf("refuse to read %s: %s", 
 // error that is fs.ErrNotExist when there is none, and *Unusable for a symbolic
 // link, anything but a plain file, a foreign owner, a file or a folder that
 // others may write, and a file of more than max bytes.
+//
+// It opens without blocking, so that a FIFO cannot hang the caller, and judges the
+// file it has open, not the name, which may have changed meanwhile.
 func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	path, err := d.join(name)
 	if err != nil {
 		return nil, err
 	}
+	f, err := open(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if why := unopenable(path, err); why != "" {
+			return nil, &Unusable{path, why}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer f.Close()
 	folder := filepath.Dir(path)
 	if fi, err := os.Stat(folder); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	} else if why := distrust(fi, os.Geteuid()); why != "" {
 		return nil, &Unusable{folder, why}
 	}
-	if fi, err := os.Lstat(path); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	} else if !fi.Mode().IsRegular() {
-		return nil, &Unusable{path, "it is not a plain file"}
-	}
-	return readPlain(path, max, func(fi fs.FileInfo) string { return distrust(fi, os.Geteuid()) })
-}
-
-// readPlain opens without blocking, so that a FIFO cannot hang the caller, and
-// judges the file it has open, not the name, which may have changed meanwhile.
-func readPlain(path string, max int64, judge func(fs.FileInfo) string) ([]byte, error) {
-	f, err := open(path)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, &Unusable{path, "its permissions do not let this user read it"}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, &Unusable{path, "it is not a plain file"}
+		return nil, &Unusable{path, notPlain}
 	}
-	if why := judge(fi); why != "" {
+	if why := distrust(fi, os.Geteuid()); why != "" {
 		return nil, &Unusable{path, why}
 	}
 	var b bytes.Buffer
@@ -109,6 +103,23 @@ func readPlain(path string, max int64, judge func(fs.FileInfo) string) ([]byte, 
 		return nil, &Unusable{path, fmt.Sprintf("it has more than %d bytes", max)}
 	}
 	return b.Bytes(), nil
+}
+
+const notPlain = "it is not a plain file"
+
+// unopenable says what is wrong with a file that could not be opened, and "" for
+// trouble that has other reasons, such as too many open files.
+func unopenable(path string, err error) string {
+	fi, bad := os.Lstat(path)
+	switch {
+	case bad != nil: // the folder is in the way
+		return ""
+	case !fi.Mode().IsRegular():
+		return notPlain
+	case errors.Is(err, fs.ErrPermission):
+		return "its permissions do not let this user read it"
+	}
+	return ""
 }
 
 // WriteFile replaces name as one step: a reader, and whoever comes after a

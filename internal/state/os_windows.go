@@ -16,7 +16,14 @@ func distrust(fs.FileInfo, int) string { return "" }
 // Mine cannot tell here, and says yes.
 func Mine(fs.FileInfo) bool { return true }
 
-// open has no FIFO to wait for; a link was refused before.
-func open(path string) (*os.File, error) { return ownfile.Open(path) }
+// open has no FIFO to wait for, and opens no link.
+func open(path string) (*os.File, error) {
+	if fi, err := os.Lstat(path); err != nil {
+		return nil, err
+	} else if !fi.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}
+	}
+	return ownfile.Open(path)
+}
 
 func syncFolder(string) error { return nil }

@@ -60,7 +60,7 @@ func signIn(e *ends, c company, dir, bin, caFile, store string, others int) home
 	if store == "file" {
 		config["store"] = map[string]string{"kind": store, "keyFile": filepath.Join(dir, "key")}
 	}
-	text, err := json.Marshal(config)
+	text, err := json.MarshalIndent(config, "", "  ")
 	e.must(err, "write the configuration")
 	file(".config/mcpauth/config.json", string(text))
 	_, err = h.run("login")

@@ -33,7 +33,7 @@ func (b *bench) many(rounds, servers int, rtt time.Duration) {
 			"clientId": o.ASClient.ID, "clientAuth": map[string]string{"method": "client_secret_post", "secretFile": secret}}}
 	}
 	config["mcpServers"] = list
-	text, err = json.Marshal(config)
+	text, err = json.MarshalIndent(config, "", "  ")
 	b.must(err, "write the configuration")
 	b.must(os.WriteFile(path, text, 0o600), "write the configuration")
 	requests := func() (n int) {
