@@ -54,11 +54,11 @@ type Overrides struct {
 // or trusted. No file at all is an empty configuration, unless a flag or
 // MCPAUTH_CONFIG named it.
 func Load(paths Paths, flags Overrides, getenv func(string) string) (*Config, error) {
-	return loadWith(paths, flags, getenv, fileLayer)
+	return loadWith(paths, flags, getenv, func(path, _ string, src []byte) (layer, error) { return fileLayer(path, src) })
 }
 
 // loadWith is Load with a say in how the file is read.
-func loadWith(paths Paths, flags Overrides, getenv func(string) string, read func(path string, src []byte) (layer, error)) (*Config, error) {
+func loadWith(paths Paths, flags Overrides, getenv func(string) string, read func(path, digest string, src []byte) (layer, error)) (*Config, error) {
 	path, source := paths.Config, paths.ConfigSource
 	if p := getenv(variable("config")); p != "" {
 		path, source = p, variable("config")
@@ -80,7 +80,7 @@ func loadWith(paths Paths, flags Overrides, getenv func(string) string, read fun
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	c.Digest = digest(src)
-	user, err := read(path, src)
+	user, err := read(path, c.Digest, src)
 	if err != nil {
 		return nil, err
 	}
@@ -113,15 +113,22 @@ func loadWith(paths Paths, flags Overrides, getenv func(string) string, read fun
 // fileLayer reads and checks one file. A file must be right on its own, since a
 // caller without the variables of this one has to be able to use it.
 func fileLayer(path string, src []byte) (layer, error) {
-	l := layer{}
-	var err error
+	l, err := rightLayer(path, src)
+	if err == nil {
+		err = check(&l.file, l.at)
+	}
+	if err != nil {
+		return layer{}, err
+	}
+	return l, nil
+}
+
+// rightLayer is fileLayer for what was checked before.
+func rightLayer(path string, src []byte) (l layer, err error) {
 	if l.at, err = decode(path, src, &l.file); err != nil {
 		return layer{}, err
 	}
 	l.file.name()
-	if err := check(&l.file, l.at); err != nil {
-		return layer{}, err
-	}
 	return l, nil
 }
 

@@ -15,10 +15,10 @@ import (
 // this Digest before. Then the other servers are not looked at, and the Config does
 // not have them.
 func LoadOne(paths Paths, flags Overrides, getenv func(string) string, server string, right func(path, digest string) bool) (*Config, error) {
-	return loadWith(paths, flags, getenv, func(path string, src []byte) (layer, error) {
-		if right(path, digest(src)) {
+	return loadWith(paths, flags, getenv, func(path, digest string, src []byte) (layer, error) {
+		if right(path, digest) {
 			if part, ok := without(src, server); ok {
-				if l, err := fileLayer(path, part); err == nil {
+				if l, err := rightLayer(path, part); err == nil {
 					return l, nil
 				}
 			}
