@@ -78,16 +78,10 @@ func front(e *ends, party http.Handler, rtt time.Duration) string {
 	s.EnableHTTP2 = true
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{e.cert()}}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Listener = distant{s.Listener, rtt}
 	s.StartTLS()
 	e.Cleanup(s.Close)
-	if rtt == 0 {
-		return s.URL
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	e.must(err, "open a port")
-	e.Cleanup(func() { l.Close() })
-	go delay(l, s.Listener.Addr().String(), rtt)
-	return "https://" + l.Addr().String()
+	return s.URL
 }
 
 // keepable is an answer that may be kept for an hour.

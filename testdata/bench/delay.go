@@ -7,44 +7,39 @@ import (
 	"time"
 )
 
-// delay forwards connections from l to the address target as if they had a
-// round-trip time: each direction takes half of it, and nothing of a new
-// connection leaves before its set-up would have taken one.
-func delay(l net.Listener, target string, rtt time.Duration) {
-	for {
-		client, err := l.Accept()
-		if err != nil {
-			return
-		}
-		ready := time.Now().Add(rtt)
-		go func() {
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				client.Close()
-				return
-			}
-			go pump(client, server, ready, rtt/2)
-			pump(server, client, time.Time{}, rtt/2)
-		}()
-	}
+// distant is a listener whose connections have a round-trip time: each direction
+// takes half of it, and nothing of a new connection arrives before its set-up would
+// have taken one.
+type distant struct {
+	net.Listener
+	rtt time.Duration
 }
 
-// roundTrip measures the one of a line of delay: the median of many.
+// Accept implements net.Listener.
+func (d distant) Accept() (net.Conn, error) {
+	far, err := d.Listener.Accept()
+	if err != nil || d.rtt == 0 {
+		return far, err
+	}
+	ready := time.Now().Add(d.rtt)
+	near, line := net.Pipe()
+	go pump(far, line, ready, d.rtt/2)
+	go pump(line, far, time.Time{}, d.rtt/2)
+	return near, nil
+}
+
+// roundTrip measures the one of a distant listener: the median of many.
 func roundTrip(e *ends, rtt time.Duration) time.Duration {
-	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	e.must(err, "open a port")
-	defer echo.Close()
-	line, err := net.Listen("tcp", "127.0.0.1:0")
-	e.must(err, "open a port")
-	defer line.Close()
+	defer l.Close()
 	go func() {
-		if c, err := echo.Accept(); err == nil {
+		if c, err := (distant{l, rtt}).Accept(); err == nil {
 			io.Copy(c, c)
 			c.Close()
 		}
 	}()
-	go delay(line, echo.Addr().String(), rtt)
-	c, err := net.Dial("tcp", line.Addr().String())
+	c, err := net.Dial("tcp", l.Addr().String())
 	e.must(err, "connect")
 	defer c.Close()
 	took := make([]time.Duration, 41)
@@ -67,11 +62,11 @@ func pump(from, to net.Conn, ready time.Time, d time.Duration) {
 		bytes []byte
 		due   time.Time
 	}
-	way := make(chan piece, 1024)
+	way := make(chan piece, 32)
 	go func() {
 		defer close(way)
 		for {
-			b := make([]byte, 32<<10)
+			b := make([]byte, 8<<10)
 			n, err := from.Read(b)
 			sent := time.Now()
 			if sent.Before(ready) {
