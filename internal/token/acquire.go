@@ -74,6 +74,10 @@ func (s *Source) managed(ctx context.Context, a Ask) (Chain, error) {
 	if err != nil {
 		return c, s.betterReason(ctx, c, err)
 	}
+	// On disk while the authorization server thinks. Its own metadata has confirmed it by
+	// now, and no token of one that turns out not to be the first is given away.
+	pinned := make(chan error, 1)
+	go func() { pinned <- s.pin(ctx, c.Place) }()
 	s.Net.Permit(wire.IDJAG, c.Grant.Assertion, wire.Endpoint(c.AS.TokenEndpoint))
 	r := idjag.RedeemRequest{
 		Endpoint: c.AS.TokenEndpoint, Client: client, Grant: c.Grant,
@@ -92,6 +96,9 @@ func (s *Source) managed(ctx context.Context, a Ask) (Chain, error) {
 		return err
 	})
 	s.Net.Forget(c.Grant.Assertion) // spent, and a program that runs for days would collect them
+	if err := <-pinned; err != nil {
+		return c, err
+	}
 	if err != nil {
 		return c, s.betterReason(ctx, c, stage.At(stage.Redeem, c.Target.Parties, err))
 	}
@@ -146,6 +153,9 @@ func (s *Source) Grant(ctx context.Context, a Ask) (Chain, error) {
 		return Chain{}, err
 	}
 	c, _, err := s.grant(ctx, a, func(context.Context, Place, Ask) (*dpop.Prover, error) { return nil, nil })
+	if err == nil {
+		err = s.pin(ctx, c.Place)
+	}
 	return c, err
 }
 
@@ -188,7 +198,7 @@ func (s *Source) grant(ctx context.Context, a Ask, prover func(context.Context, 
 		}
 		// Its metadata was known, and nobody was asked yet: it is next.
 		s.Net.Preconnect(wire.OnBehalfOf(ctx, s.Server.URL), c.AS.TokenEndpoint)
-		return s.pin(ctx, c.Place) // on disk while the identity provider thinks
+		return nil
 	})
 	both.Go(func() (err error) {
 		if _, err := s.Provider.Party(bctx); err != nil {

@@ -194,6 +194,26 @@ func TestPinIsNotMoved(t *testing.T) {
 	}
 }
 
+// S5: also when somebody else pins the server while its first token is on its way,
+// which is then nobody's, and when it is an ID-JAG that is asked for.
+func TestPinnedMeanwhile(t *testing.T) {
+	for name, ask := range map[string]func(s *Source) (string, error){
+		"token":  func(s *Source) (string, error) { k, err := s.Get(t.Context(), Ask{}); return k.AccessToken.Reveal(), err },
+		"ID-JAG": func(s *Source) (string, error) { _, err := s.Grant(t.Context(), Ask{}); return "", err },
+	} {
+		l := newLaptop(t)
+		s := l.source(t)
+		l.IdP.SetQuirks(idjagtest.Quirk{On: idjagtest.Exchange, Body: func(map[string]any) { pinTo(s, "https://two.example") }})
+		var changed *Changed
+		if token, err := ask(s); !errors.As(err, &changed) || token != "" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r := s.record(); r.Issuer != "https://two.example" || l.sealedFiles(t) != 0 {
+			t.Errorf("%s: on record: %+v, and %d tokens", name, r, l.sealedFiles(t))
+		}
+	}
+}
+
 // S5: that a server was never seen is not concluded from a state that cannot be read
 // just now, nor that its tokens are not the company's business (S28).
 func TestPinIsKnownOrNothingIs(t *testing.T) {
