@@ -86,6 +86,17 @@ func ReadTarget(path string, max int64) (target string, data []byte, mode os.Fil
 	return target, data, info.Mode().Perm(), nil
 }
 
+// Real is the absolute path without links, also of what is not there yet.
+func Real(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return resolve(path)
+}
+
 // resolve is filepath.EvalSymlinks for a path whose end is not there: it will have
 // the same name when it is.
 func resolve(path string) string {

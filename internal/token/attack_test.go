@@ -198,7 +198,10 @@ func TestPinIsNotMoved(t *testing.T) {
 // which is then nobody's, and when it is an ID-JAG that is asked for.
 func TestPinnedMeanwhile(t *testing.T) {
 	for name, ask := range map[string]func(s *Source) (string, error){
-		"token":  func(s *Source) (string, error) { k, err := s.Get(t.Context(), Ask{}); return k.AccessToken.Reveal(), err },
+		"token": func(s *Source) (string, error) {
+			k, err := s.Get(t.Context(), Ask{})
+			return k.AccessToken.Reveal(), err
+		},
 		"ID-JAG": func(s *Source) (string, error) { _, err := s.Grant(t.Context(), Ask{}); return "", err },
 	} {
 		l := newLaptop(t)

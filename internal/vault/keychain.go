@@ -10,6 +10,7 @@ import (
 
 	"github.com/zalando/go-keyring"
 
+	"github.com/mcpauth/mcpauth/internal/ownfile"
 	"github.com/mcpauth/mcpauth/internal/state"
 )
 
@@ -37,7 +38,7 @@ func Keychain(d *state.Dir, o KeychainOptions) *Vault {
 	}
 	return &Vault{
 		dir:     d,
-		store:   &keychain{cmp.Or(o.Service, "mcpauth"), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders(), o.Calls},
+		store:   &keychain{cmp.Or(o.Service, "mcpauth"), d.Path(), cmp.Or(o.Deadline, 3*time.Second), runtimeFolders(), o.Calls},
 		maxItem: cmp.Or(o.MaxItem, platformMax(runtime.GOOS)),
 		quick:   kernelCopy(d.Path()),
 	}
@@ -56,17 +57,25 @@ func platformMax(goos string) int {
 // for a dialog for ever, and return untyped errors.
 type keychain struct {
 	service    string
+	folder     string // of the state
 	deadline   time.Duration
 	busFolders []string
 	calls      Calls
 }
 
+// item is the name under which the keychain keeps an item. Two state folders on one
+// keychain (another $HOME, a sandbox that has one of its own) have sign-ins of their
+// own: with the same names, each would spend refresh tokens of the other's.
+func (k *keychain) item(name string) string {
+	return name + " [" + state.Hash(ownfile.Real(k.folder))[:8] + "]"
+}
+
 func (k *keychain) get(ctx context.Context, name string) (value string, err error) {
-	return k.call(ctx, func() (string, error) { return keyring.Get(k.service, name) })
+	return k.call(ctx, func() (string, error) { return keyring.Get(k.service, k.item(name)) })
 }
 
 func (k *keychain) set(ctx context.Context, name, value string) error {
-	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(k.service, name, value) })
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(k.service, k.item(name), value) })
 	if err != nil {
 		return err
 	}
@@ -81,7 +90,7 @@ func (k *keychain) set(ctx context.Context, name, value string) error {
 }
 
 func (k *keychain) delete(ctx context.Context, name string) error {
-	_, err := k.call(ctx, func() (string, error) { return "", keyring.Delete(k.service, name) })
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Delete(k.service, k.item(name)) })
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

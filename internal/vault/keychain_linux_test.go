@@ -107,6 +107,22 @@ func TestRealKeychain(t *testing.T) {
 		t.Errorf("without the bus variable: %q, %v", out, err)
 	}
 
+	// Another state folder has items of its own, by the same names.
+	other := Keychain(state.Open(t.TempDir()), o)
+	if err := other.Delete(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	if got, err := other.Get(ctx, "a"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another folder has %v, %v", got, err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Keychain(state.Open(link), o).Get(ctx, "a"); err != nil || got.Reveal() != "value" {
+		t.Errorf("by way of a link: %v", err)
+	}
+
 	// A locked keychain cannot be unlocked without a dialog: use up another one.
 	self, err := os.Executable()
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -128,6 +130,33 @@ func TestPanickingLibrary(t *testing.T) {
 	})
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("call = %v, want ErrUnavailable", err)
+	}
+}
+
+// The items of a folder have the same names whichever way it is come by, and before it
+// is there; those of another folder have others.
+func TestItemsOfAFolder(t *testing.T) {
+	home := t.TempDir()
+	item := func(folder string) string { return (&keychain{folder: folder}).item("a") }
+	before := item(filepath.Join(home, "new", "state"))
+	if err := os.MkdirAll(filepath.Join(home, "new", "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(home, filepath.Join(home, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if got := item(filepath.Join(home, "link", "new", "state")); got != before || item(filepath.Join(home, "new", "state")) != before {
+		t.Errorf("%q, before %q", got, before)
+	}
+	if got := item(filepath.Join(home, "link", "later")); got != item(filepath.Join(home, "later")) {
+		t.Errorf("what is not there yet is %q by way of a link", got)
+	}
+	if item(filepath.Join(home, "other")) == before || !strings.HasPrefix(before, "a [") {
+		t.Errorf("another folder's is %q too", before)
+	}
+	t.Chdir(filepath.Join(home, "new"))
+	if got := item("state"); got != before {
+		t.Errorf("from inside: %q", got)
 	}
 }
 
