@@ -26,9 +26,8 @@ type Party struct {
 	State *state.Dir
 	Name  string // an issuer
 
-	// About names the question. As long as one question alone has failed, it alone is
-	// held back: a connection that is set up wrongly must not stop all the others.
-	// Empty stands for what every question needs.
+	// About names the question: a connection that is set up wrongly must not stop all
+	// the others. Empty stands for what every question needs.
 	About string
 
 	Now func() time.Time // nil means time.Now
@@ -72,7 +71,10 @@ func (p Party) Held(ctx context.Context) error {
 	}
 	now := p.now()
 	left := r.Left(now, p.About)
-	if left <= 0 || !r.Stated && ctx.Value(insisting{}) != nil {
+	if ctx.Value(insisting{}) != nil {
+		left = r.Wanted(now)
+	}
+	if left <= 0 {
 		return nil
 	}
 	return &Held{Party: p.Name, Left: max(left.Round(time.Second), time.Second), Until: now.Add(left), Mute: r.Network != ""}

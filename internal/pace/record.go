@@ -3,6 +3,7 @@ package pace
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/state"
@@ -27,43 +28,81 @@ const (
 )
 
 // Record is what is known of a party that did not answer as it should.
+//
+// A question that has failed waits longer each time that it or another such one
+// fails. All others wait because of what is new: that one more question fails, or
+// that what every question needs does. Two connections that are set up wrongly, and
+// are asked for again and again, so hold back nobody else for long.
 type Record struct {
-	Until   time.Time     `json:"until"`
-	Pause   time.Duration `json:"pause"` // before chance; zero after the first failure
-	Last    time.Time     `json:"last"`  // failure
-	About   string        `json:"about,omitempty"`
-	Wide    bool          `json:"wide,omitempty"`    // more than one question has failed
-	Stated  bool          `json:"stated,omitempty"`  // the party named the pause (Retry-After)
-	Network string        `json:"network,omitempty"` // in which it gave no answer; empty: it gave one
+	Failing []string      `json:"failing,omitempty"` // questions; many stand for all
+	Until   time.Time     `json:"until"`             // they wait
+	Pause   time.Duration `json:"pause"`             // before chance; zero after the first failure
+
+	AllUntil time.Time     `json:"allUntil,omitzero"`
+	AllPause time.Duration `json:"allPause,omitempty"`
+	Stated   bool          `json:"stated,omitempty"` // the party named AllUntil (Retry-After)
+
+	Last    time.Time `json:"last"`              // failure
+	Network string    `json:"network,omitempty"` // in which it gave no answer; empty: it gave one
 }
+
+// many is how many questions a record names.
+const many = 64
 
 // Left is how long a question has to wait. It bounds absurd values.
 func (r Record) Left(now time.Time, about string) time.Duration {
-	left := r.Until.Sub(now)
-	if left > longest || !r.Wide && about != r.About {
+	left := within(r.AllUntil.Sub(now))
+	if r.fails(about) {
+		left = max(left, within(r.Until.Sub(now)))
+	}
+	return left
+}
+
+// Wanted is how long the party itself has asked to be left alone.
+func (r Record) Wanted(now time.Time) time.Duration {
+	if !r.Stated {
+		return 0
+	}
+	return within(r.AllUntil.Sub(now))
+}
+
+func within(left time.Duration) time.Duration {
+	if left > longest {
 		return 0
 	}
 	return max(left, 0)
+}
+
+func (r Record) fails(about string) bool {
+	return len(r.Failing) >= many || slices.Contains(r.Failing, about)
 }
 
 // Failed is the record after a failure of a question that was asked at began. after
 // is the pause that the party asks for, if it does; chance is between 0 and 1.
 // Questions that were on their way together make one failure.
 func (r Record) Failed(began, now time.Time, about string, after time.Duration, chance float64) Record {
-	before := r
-	again := !before.Last.IsZero() && now.Sub(before.Last) < memory
-	if !again {
-		before = Record{}
+	if r.Last.IsZero() || now.Sub(r.Last) >= memory {
+		r = Record{}
 	}
-	r = Record{Last: now, About: about, Pause: before.Pause, Until: before.Until, Stated: before.Stated}
-	r.Wide = about == "" || after > 0 || before.Wide || again && about != before.About
-	if again && began.After(before.Last) {
-		r.Pause = min(max(2*before.Pause, shortest), longest)
-		r.Until = now.Add(time.Duration(float64(r.Pause) * (1 - jitter*chance)))
+	again := !r.Last.IsZero() && began.After(r.Last)
+	isNew := !r.fails(about)
+	if isNew && about != "" {
+		r.Failing = append(slices.Clip(r.Failing), about)
+	}
+	r.Last = now
+	longer := func(pause time.Duration) (time.Duration, time.Time) {
+		pause = min(max(2*pause, shortest), longest)
+		return pause, now.Add(time.Duration(float64(pause) * (1 - jitter*chance)))
+	}
+	if again {
+		r.Pause, r.Until = longer(r.Pause)
+	}
+	if again && isNew {
+		r.AllPause, r.AllUntil = longer(r.AllPause)
 		r.Stated = false
 	}
-	if wanted := now.Add(min(after, longest)); after > 0 && wanted.After(r.Until) {
-		r.Until, r.Stated = wanted, true
+	if wanted := now.Add(min(after, longest)); after > 0 && wanted.After(r.AllUntil) {
+		r.AllUntil, r.Stated = wanted, true
 	}
 	return r
 }

@@ -44,8 +44,8 @@ func TestFailuresTogetherAreOne(t *testing.T) {
 	for i := range 49 {
 		r = r.Failed(began, noon.Add(time.Duration(i+2)*time.Second), fmt.Sprint("s", i+1), 0, 0)
 	}
-	if got := r.Left(noon.Add(51*time.Second), "s0"); got != 0 || !r.Wide {
-		t.Errorf("got %v, wide: %v", got, r.Wide)
+	if got := r.Left(noon.Add(51*time.Second), "s0"); got != 0 || len(r.Failing) != 50 {
+		t.Errorf("got %v, failing: %v", got, r.Failing)
 	}
 }
 
@@ -70,28 +70,64 @@ func TestOneQuestionHoldsBackItself(t *testing.T) {
 	}
 }
 
+// Two connections that fail whenever they are asked hold back the others once, for a
+// moment. In an outage, where each question fails, all wait longer and longer.
+func TestTwoQuestionsHoldBackThemselves(t *testing.T) {
+	var r Record
+	now, held := noon, time.Duration(0)
+	fail := func(about string) {
+		now = now.Add(r.Left(now, about) + time.Second)
+		r = r.Failed(now, now, about, 0, 0)
+		held += r.Left(now, "good")
+	}
+	for range 20 {
+		fail("a")
+		fail("b")
+	}
+	if held != shortest || r.Left(now, "a") != longest || r.Left(now, "b") != longest {
+		t.Errorf("others were held for %v; a for %v and b for %v", held, r.Left(now, "a"), r.Left(now, "b"))
+	}
+	for i := range 10 {
+		fail(fmt.Sprint("s", i))
+	}
+	if r.Left(now, "good") != longest {
+		t.Errorf("in an outage others are held for %v", r.Left(now, "good"))
+	}
+	for i := range 2 * many {
+		fail(fmt.Sprint("t", i))
+	}
+	if len(r.Failing) > many || r.Left(now, "another") != longest {
+		t.Errorf("%d questions are remembered, and another one is held for %v", len(r.Failing), r.Left(now, "another"))
+	}
+}
+
 func TestStatedPause(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		pause time.Duration // of our own by then
 		after time.Duration
-		want  time.Duration
+		want  time.Duration // for all
+		own   time.Duration // for the one that failed
 	}{
-		{"at the first failure", 0, time.Minute, time.Minute},
-		{"absurd", 0, 24 * time.Hour, longest},
-		{"less than ours", 64 * time.Second, time.Second, 128 * time.Second},
-		{"more than ours", time.Second, time.Minute, time.Minute},
+		{"at the first failure", 0, time.Minute, time.Minute, time.Minute},
+		{"absurd", 0, 24 * time.Hour, longest, longest},
+		{"less than ours", 64 * time.Second, time.Second, time.Second, 128 * time.Second},
+		{"more than ours", time.Second, time.Minute, time.Minute, time.Minute},
 	} {
 		r := Record{}
 		if row.pause > 0 {
-			r = Record{Last: noon.Add(-time.Minute), Pause: row.pause, About: "wiki"}
+			r = Record{Last: noon.Add(-time.Minute), Pause: row.pause, Failing: []string{"wiki"}}
 		}
 		r = r.Failed(noon, noon, "wiki", row.after, 0)
-		if got := r.Left(noon, "other"); got != row.want || r.Stated != (row.want == row.after || row.want == longest) {
-			t.Errorf("%s: %v, stated: %v", row.name, got, r.Stated)
+		if got, own := r.Left(noon, "other"), r.Left(noon, "wiki"); got != row.want || own != row.own || r.Wanted(noon) != row.want {
+			t.Errorf("%s: %v, its own %v, wanted %v", row.name, got, own, r.Wanted(noon))
 		}
 	}
-	if got := (Record{Until: noon.Add(time.Hour), Wide: true}).Left(noon, ""); got != 0 {
+	ours := Record{Last: noon.Add(-time.Minute), AllPause: time.Second, AllUntil: noon.Add(-time.Second), Stated: true}.Failed(noon, noon, "", 0, 0)
+	if ours.Wanted(noon) != 0 || ours.Left(noon, "") != 2*time.Second {
+		t.Errorf("a pause of our own is taken for the party's: %+v", ours)
+	}
+	if got := (Record{Until: noon.Add(time.Hour), AllUntil: noon.Add(time.Hour), Failing: []string{""}}).Left(noon, ""); got != 0 {
 		t.Errorf("an absurd record holds for %v", got)
 	}
 }
