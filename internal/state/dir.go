@@ -13,6 +13,7 @@ package state
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -230,7 +231,7 @@ func (d *Dir) RemoveSame(name string, data []byte) {
 		_ = d.Remove(name) // if it is empty; else the next writer moves it aside
 		return
 	}
-	taken := fmt.Sprintf("%s%d-%d", tempPrefix, os.Getpid(), d.now().UnixNano())
+	taken := tempPrefix + rand.Text()
 	takenPath := filepath.Join(filepath.Dir(path), taken)
 	if ownfile.Rename(path, takenPath) != nil {
 		return
