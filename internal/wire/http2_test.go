@@ -109,3 +109,26 @@ func TestHTTP2Ends(t *testing.T) {
 		})
 	}
 }
+
+// Somebody whose Go programs are told to do without HTTP/2 gets an answer all the
+// same: dialers and pools agree on what is spoken.
+func TestHTTP2TurnedOff(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			t.Errorf("asked with %s", r.Proto)
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	t.Setenv("GODEBUG", "x=1,http2client=0")
+	n := newNet(t, Options{CAFile: caFile(t, srv)})
+	n.Configured(srv.URL)
+	for _, c := range []*http.Client{n.Client(), n.Streaming()} {
+		resp, err := c.Do(newRequest("GET", srv.URL, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+}

@@ -79,7 +79,9 @@ type Net struct {
 	opt   Options
 	roots *roots
 	table table
-	pools [reaches]*http.Transport
+
+	protocols *http.Protocols
+	pools     [reaches]*http.Transport
 
 	streams [reaches]*http.Transport // of Streaming
 	early   early
@@ -101,7 +103,7 @@ func New(opt Options) (*Net, error) {
 		}
 		extra = pem
 	}
-	n := &Net{opt: opt.withDefaults(), roots: newRoots(extra), servers: map[string]class{}}
+	n := &Net{opt: opt.withDefaults(), roots: newRoots(extra), protocols: spoken(os.Getenv("GODEBUG")), servers: map[string]class{}}
 	for r := range n.pools {
 		n.pools[r], n.streams[r] = n.pool(reach(r)), n.stream(reach(r))
 	}

@@ -132,7 +132,7 @@ func (n *Net) connect(ctx context.Context, r reach, network, address string) (ne
 		return nil, err
 	}
 	config := n.roots.tlsConfig()
-	config.NextProtos = []string{"h2", "http/1.1"}
+	config.NextProtos = alpn(n.protocols)
 	if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
 		conn.Close()
 		return nil, err

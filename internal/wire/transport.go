@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -80,7 +82,7 @@ func (n *Net) pool(r reach) *http.Transport {
 		TLSClientConfig:        n.roots.tlsConfig(),
 		TLSHandshakeTimeout:    n.opt.TLSTimeout,
 		ResponseHeaderTimeout:  n.opt.HeaderTimeout,
-		ForceAttemptHTTP2:      true,
+		Protocols:              n.protocols,
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
@@ -99,6 +101,24 @@ func (n *Net) pool(r reach) *http.Transport {
 		}
 	}
 	return p
+}
+
+// spoken are the protocols that are offered to servers. Some networks break HTTP/2, and
+// who lives there has told Go programs so.
+func spoken(godebug string) *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	p.SetHTTP2(!slices.Contains(strings.Split(godebug, ","), "http2client=0"))
+	return p
+}
+
+// alpn is what a handshake offers: package http does not see to it where connections
+// are made for it.
+func alpn(p *http.Protocols) []string {
+	if p.HTTP2() {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"http/1.1"}
 }
 
 func (n *Net) proxyFor(req *http.Request) (*url.URL, error) {
