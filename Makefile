@@ -27,13 +27,13 @@ test: ## every test that needs nothing but Go
 race: ## the same under the race detector
 	GORACE=atexit_sleep_ms=0 go test -race ./...
 
-# golangci-lint has go vet and staticcheck in it, for the system it runs on. Its second
-# run finds what nothing but tests use. Vetting for another system compiles the
-# standard library for it, which goes faster without what only a program needs.
-lint: ## gofmt, golangci-lint, and go vet for the other systems that are released
+# golangci-lint has staticcheck in it. Its second run finds what nothing but tests use.
+# Vetting for another system compiles the standard library for it, which goes faster
+# without what only a program needs.
+lint: ## gofmt, go vet for every system that is released, golangci-lint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for os in $(filter-out $(shell go env GOOS),linux darwin windows); do GOOS=$$os go vet -gcflags='all=-N -l -dwarf=false' ./... || exit 1; done
-	go vet ./testdata/resilience ./testdata/sim
+	go vet ./... ./testdata/resilience ./testdata/sim
 	cd testdata/interop && go vet ./...
 	cd testdata/interop/clients && go vet ./...
 	cd testdata/conformance && go vet ./...
@@ -85,7 +85,7 @@ keychain: ## the keychain tests against a real gnome-keyring; needs dbus and gno
 windows: ## the demo and the tests as Windows programs, under Wine; needs wine
 	testdata/windows/run
 
-release-check: ## is the release configuration valid
+release-check: ## is the release configuration valid; not in CI, since goreleaser takes minutes to build
 	.ci/tools goreleaser
 	$(BIN)/goreleaser check
 
