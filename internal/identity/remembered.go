@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // remembered is a value that is asked for once. Whoever comes while it is being
@@ -45,18 +46,23 @@ func (r *remembered[T]) get(ctx context.Context, ask func() (T, error)) (T, erro
 	return value, err
 }
 
-// latest is what is remembered of the one thing that was asked about last.
+// latest is what is remembered for a moment of the one thing that was asked about
+// last: as long as fifty servers need that are asked side by side, and not so long
+// that what was deleted meanwhile lives on in a program that runs for days.
 type latest[T any] struct {
-	mu   sync.Mutex
-	what string
-	r    *remembered[T]
+	mu    sync.Mutex
+	what  string
+	until time.Time
+	r     *remembered[T]
 }
 
-func (l *latest[T]) of(what string) *remembered[T] {
+const aMoment = 3 * time.Second
+
+func (l *latest[T]) of(what string, now time.Time) *remembered[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.r == nil || l.what != what {
-		l.what, l.r = what, &remembered[T]{}
+	if l.r == nil || l.what != what || !now.Before(l.until) || now.Before(l.until.Add(-aMoment)) {
+		l.what, l.until, l.r = what, now.Add(aMoment), &remembered[T]{}
 	}
 	return l.r
 }

@@ -103,7 +103,8 @@ func (p *Provider) atHand(ctx context.Context, id state.Identity, spent secret.T
 func (p *Provider) idToken(ctx context.Context, id state.Identity, spent secret.Text) (secret.Text, error) {
 	item := p.idTokenItem(id)
 	// A renewal changes the times on record, a sign-in changes those or the slot.
-	token, err := p.tokens.of(fmt.Sprint(item, id.SignedIn.UnixNano(), id.Issued.UnixNano(), id.Expires.UnixNano())).get(ctx, func() (secret.Text, error) {
+	record := fmt.Sprint(item, id.SignedIn.UnixNano(), id.Issued.UnixNano(), id.Expires.UnixNano())
+	token, err := p.tokens.of(record, p.now()).get(ctx, func() (secret.Text, error) {
 		return p.Vault.Get(ctx, item)
 	})
 	if err == nil && token.Equal(spent) {

@@ -257,6 +257,13 @@ func TestStoredTokenIsReadOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantToken(third, secret.Text{}) // another record
+	l.Advance(aMoment)
+	if err := l.p.Vault.Delete(t.Context(), l.p.idTokenItem(id)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := l.p.Subject(t.Context(), secret.Text{}); err == nil && s.Token.Equal(third) {
+		t.Error("what was deleted lives on")
+	}
 
 	fresh := l.provider(t)
 	plant(func(_, c map[string]any) { c["aud"] = "other" })

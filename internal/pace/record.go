@@ -98,8 +98,11 @@ func (r Record) Failed(began, now time.Time, about string, after time.Duration, 
 		r.Pause, r.Until = longer(r.Pause)
 	}
 	if again && isNew {
-		r.AllPause, r.AllUntil = longer(r.AllPause)
-		r.Stated = false
+		pause, until := longer(r.AllPause)
+		r.AllPause = pause
+		if until.After(r.AllUntil) {
+			r.AllUntil, r.Stated = until, false
+		}
 	}
 	if wanted := now.Add(min(after, longest)); after > 0 && wanted.After(r.AllUntil) {
 		r.AllUntil, r.Stated = wanted, true

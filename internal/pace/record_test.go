@@ -127,6 +127,10 @@ func TestStatedPause(t *testing.T) {
 	if ours.Wanted(noon) != 0 || ours.Left(noon, "") != 2*time.Second {
 		t.Errorf("a pause of our own is taken for the party's: %+v", ours)
 	}
+	asked := Record{}.Failed(noon, noon, "a", time.Minute, 0).Failed(noon.Add(time.Second), noon.Add(time.Second), "b", 0, 0)
+	if left := asked.Wanted(noon.Add(time.Second)); left != 59*time.Second {
+		t.Errorf("after another failure it has asked for %v", left)
+	}
 	if got := (Record{Until: noon.Add(time.Hour), AllUntil: noon.Add(time.Hour), Failing: []string{""}}).Left(noon, ""); got != 0 {
 		t.Errorf("an absurd record holds for %v", got)
 	}

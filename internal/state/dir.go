@@ -13,7 +13,6 @@ package state
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -41,6 +40,7 @@ type Dir struct {
 	solo    solo
 	warned  sync.Once
 	memo    memo
+	judged  sync.Map // folders with locks that are our own, by path
 	swept   sync.Map // folders in which nothing is left of the dead, by path
 }
 
@@ -70,6 +70,15 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	f, err := open(path)
+	if err == nil {
+		defer f.Close()
+	}
+	folder := filepath.Dir(path)
+	if fi, err := os.Stat(folder); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	} else if why := distrust(fi, os.Geteuid()); why != "" {
+		return nil, &Unusable{folder, why}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		if why := unopenable(path, err); why != "" {
 			return nil, &Unusable{path, why}
@@ -77,13 +86,6 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	defer f.Close()
-	folder := filepath.Dir(path)
-	if fi, err := os.Stat(folder); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	} else if why := distrust(fi, os.Geteuid()); why != "" {
-		return nil, &Unusable{folder, why}
 	}
 	fi, err := f.Stat()
 	if err != nil {
@@ -213,33 +215,6 @@ func (d *Dir) Remove(name string) error {
 		}
 	}
 	return nil
-}
-
-// RemoveSame deletes name if it has the content data, or is not to be believed. It
-// needs no turn: what a writer has put there meanwhile is left, or put back.
-func (d *Dir) RemoveSame(name string, data []byte) {
-	same := func(name string) bool {
-		now, err := d.ReadFile(name, maxFile)
-		var u *Unusable
-		return errors.As(err, &u) || err == nil && bytes.Equal(now, data)
-	}
-	path, err := d.join(name)
-	if err != nil || !same(name) {
-		return
-	}
-	if fi, err := os.Lstat(path); err != nil || fi.IsDir() {
-		_ = d.Remove(name) // if it is empty; else the next writer moves it aside
-		return
-	}
-	taken := tempPrefix + rand.Text()
-	takenPath := filepath.Join(filepath.Dir(path), taken)
-	if ownfile.Rename(path, takenPath) != nil {
-		return
-	}
-	if !same(filepath.ToSlash(filepath.Join(filepath.Dir(name), taken))) {
-		_ = os.Link(takenPath, path) // unless there is a better one yet
-	}
-	_ = ownfile.Remove(takenPath)
 }
 
 // RemoveFolder deletes the subfolder name and everything in it.

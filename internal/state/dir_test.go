@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -144,33 +143,5 @@ func wantUnusable(t *testing.T, err error, why string) {
 		t.Errorf("error is %v, want *Unusable", err)
 	} else if !strings.Contains(u.Why, why) {
 		t.Errorf("Why = %q, want it to contain %q", u.Why, why)
-	}
-}
-
-// A slow reader of a damaged file must not remove what a fast one has put in its
-// place since, however close together they come.
-func TestRemoveSame(t *testing.T) {
-	d := state.Open(t.TempDir())
-	for i := range 500 {
-		if err := d.WriteSpare("f", []byte("torn")); err != nil {
-			t.Fatal(err)
-		}
-		var g sync.WaitGroup
-		g.Go(func() { d.RemoveSame("f", []byte("torn")) })
-		if err := d.WriteSpare("f", []byte("good")); err != nil {
-			t.Fatal(err)
-		}
-		g.Wait()
-		if b, err := d.ReadFile("f", 10); err != nil || string(b) != "good" {
-			t.Fatalf("after %d rounds: %q, %v", i, b, err)
-		}
-	}
-	d.RemoveSame("f", []byte("torn"))
-	if b, err := d.ReadFile("f", 10); err != nil || string(b) != "good" {
-		t.Errorf("%q, %v", b, err)
-	}
-	d.RemoveSame("f", []byte("good"))
-	if left, err := os.ReadDir(d.Path()); err != nil || len(left) != 0 {
-		t.Errorf("left: %v, %v", left, err)
 	}
 }

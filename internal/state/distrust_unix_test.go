@@ -3,6 +3,7 @@
 package state
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,5 +28,32 @@ func TestForeignOwner(t *testing.T) {
 	}
 	if !Mine(fi) {
 		t.Error("own file is not mine")
+	}
+}
+
+// Who owns the folder of the locks could hold them for ever.
+func TestLocksOfSomebodyElse(t *testing.T) {
+	folder := "/" // root's
+	if os.Geteuid() == 0 {
+		folder = t.TempDir()
+		if err := os.Chown(folder, 1234, 1234); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := Open(t.TempDir())
+	var unusable *Unusable
+	for range 2 { // it does not get used to it
+		if err := d.judge(folder); !errors.As(err, &unusable) {
+			t.Errorf("%s: %v", folder, err)
+		}
+	}
+	if err := os.Symlink(folder, filepath.Join(d.Path(), "locks")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Lock(t.Context(), "a"); !errors.As(err, &unusable) {
+		t.Errorf("Lock: %v", err)
+	}
+	if _, ok := d.TryLock("a"); ok {
+		t.Error("TryLock takes one")
 	}
 }

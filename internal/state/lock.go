@@ -47,7 +47,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 	if err := ctx.Err(); err != nil {
 		return nil, ended(name, err)
 	}
-	l, ok, err := d.tryLock(name)
+	l, ok, err := d.tryLock(name, alone)
 	if ownfile.Lockless(err) {
 		return d.solo.lock(ctx, name)
 	}
@@ -63,7 +63,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 // TryLock is Lock for callers who do something else when they would have to wait.
 // Any trouble counts as that.
 func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
-	l, ok, err := d.tryLock(name)
+	l, ok, err := d.tryLock(name, alone)
 	if ownfile.Lockless(err) {
 		return d.solo.tryLock(name)
 	}
@@ -73,28 +73,65 @@ func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
 	return sync.OnceFunc(func() { l.Unlock() }), true
 }
 
-func (d *Dir) tryLock(name string) (l *flock.Flock, ok bool, err error) {
-	path := filepath.Join(d.path, "locks", Hash(name)+".lock")
-	l, ok, err = tryFile(path)
+// LockShared is Lock for callers who may hold the lock together, but not beside one
+// who has it from Lock.
+func (d *Dir) LockShared(ctx context.Context, name string) (unlock func(), err error) {
+	if l, ok, err := d.tryLock(name, together); err == nil && ok {
+		return sync.OnceFunc(func() { l.Unlock() }), nil
+	}
+	return d.Lock(ctx, name)
+}
+
+// alone and together are how a lock is taken.
+func alone(l *flock.Flock) (bool, error)    { return l.TryLock() }
+func together(l *flock.Flock) (bool, error) { return l.TryRLock() }
+
+func (d *Dir) tryLock(name string, take func(*flock.Flock) (bool, error)) (l *flock.Flock, ok bool, err error) {
+	folder := filepath.Join(d.path, "locks")
+	path := filepath.Join(folder, Hash(name)+".lock")
+	if err := d.judge(folder); err != nil {
+		return nil, false, err
+	}
+	l, ok, err = tryFile(path, take)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := d.makeFolder(filepath.Dir(path)); err != nil {
+		if err := d.makeFolder(folder); err != nil {
 			return nil, false, err
 		}
-		l, ok, err = tryFile(path)
+		l, ok, err = tryFile(path, take)
 	}
 	if ownfile.Lockless(err) {
-		return d.tryElsewhere(name, err)
+		return d.tryElsewhere(name, take, err)
 	}
 	return l, ok, err
 }
 
+// judge refuses locks in a folder of somebody else's, who could hold them for ever. It
+// looks at it once.
+func (d *Dir) judge(folder string) error {
+	if _, done := d.judged.Load(folder); done {
+		return nil
+	}
+	fi, err := os.Stat(folder)
+	if err != nil {
+		return nil // the lock says what is wrong, or it is made
+	}
+	if why := distrust(fi, os.Geteuid()); why != "" && why != wideMode { // which the next write narrows
+		return &Unusable{folder, why}
+	}
+	d.judged.Store(folder, true)
+	return nil
+}
+
 // tryFile makes the file if it is not there: fifty servers need a hundred of them.
-func tryFile(path string) (l *flock.Flock, ok bool, err error) {
+func tryFile(path string, take func(*flock.Flock) (bool, error)) (l *flock.Flock, ok bool, err error) {
 	l = newLock(path)
-	ok, err = l.TryLock()
+	ok, err = take(l)
+	if !errors.Is(err, fs.ErrPermission) {
+		return l, ok, err
+	}
 	// Perhaps it was made under a umask that takes away the owner's own rights.
-	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, 0o600) == nil {
-		ok, err = l.TryLock()
+	if fi, bad := os.Lstat(path); bad == nil && fi.Mode().IsRegular() && Mine(fi) && os.Chmod(path, 0o600) == nil {
+		ok, err = take(l)
 	}
 	return l, ok, err
 }

@@ -196,3 +196,43 @@ func TestWaitersWhoGiveUp(t *testing.T) {
 	}
 	last()
 }
+
+// Who shares a lock waits for who has it alone, and the other way round.
+func TestLockShared(t *testing.T) {
+	d := state.Open(t.TempDir())
+	first, err := d.LockShared(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := state.Open(d.Path()).LockShared(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.TryLock("a"); ok {
+		t.Error("one has it alone while two share it")
+	}
+	first()
+	second()
+	alone, ok := d.TryLock("a")
+	if !ok {
+		t.Fatal("nobody shares it, and it is not free")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	var busy *state.Busy
+	if _, err := d.LockShared(ctx, "a"); !errors.As(err, &busy) {
+		t.Errorf("shared beside who has it alone: %v", err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		unlock, err := d.LockShared(context.Background(), "a")
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	alone()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}

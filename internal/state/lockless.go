@@ -18,7 +18,7 @@ import (
 
 // tryElsewhere takes the lock on a disk of this computer. The error is why, about the
 // folder's own file system, where no such lock is to be had.
-func (d *Dir) tryElsewhere(name string, why error) (*flock.Flock, bool, error) {
+func (d *Dir) tryElsewhere(name string, take func(*flock.Flock) (bool, error), why error) (*flock.Flock, bool, error) {
 	path := d.path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // the lock is the same for who comes by a link
@@ -27,7 +27,7 @@ func (d *Dir) tryElsewhere(name string, why error) (*flock.Flock, bool, error) {
 	var l *flock.Flock
 	ok := false
 	if err == nil {
-		l, ok, err = tryFile(filepath.Join(folder, Hash(path+"\n"+name)+".lock"))
+		l, ok, err = tryFile(filepath.Join(folder, Hash(path+"\n"+name)+".lock"), take)
 	}
 	var unusable *Unusable
 	switch {

@@ -30,7 +30,9 @@ type Place struct {
 }
 
 // Changed says that a server names another authorization server than the one it
-// is pinned to (attacks S3, S5). Nothing is sent to either until a person agrees.
+// is pinned to (attacks S3, S5). Nothing is sent to either until a person agrees. One
+// that was asked for its first token while another process pinned the server got no
+// more than what was made for it, and its token is dropped.
 type Changed struct {
 	Server, Pinned string
 	Now            []string

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpauth/mcpauth/internal/state"
 	"github.com/mcpauth/mcpauth/pkg/secret"
@@ -47,7 +48,7 @@ func (v *Vault) Seal(ctx context.Context, name string, plain []byte) error {
 				return err
 			}
 		}
-		return v.seal(key, name, plain, v.dir.WriteSpare)
+		return v.seal(ctx, key, name, plain, v.dir.WriteSpare)
 	}()
 	if err != nil {
 		return fmt.Errorf("seal %q: %w", name, err)
@@ -76,7 +77,7 @@ func (v *Vault) Discard(name string) error {
 
 func (v *Vault) discard(name string) error { return v.dir.Remove(sealedFile(name)) }
 
-func (v *Vault) seal(key secret.Text, name string, plain []byte, write func(name string, data []byte) error) error {
+func (v *Vault) seal(ctx context.Context, key secret.Text, name string, plain []byte, write func(name string, data []byte) error) error {
 	if len(plain) > maxSealed {
 		return fmt.Errorf("%d bytes are more than the %d that a sealed file holds", len(plain), maxSealed)
 	}
@@ -84,6 +85,12 @@ func (v *Vault) seal(key secret.Text, name string, plain []byte, write func(name
 	if err != nil {
 		return err
 	}
+	// Writers need not wait for each other, and readers for nobody.
+	unlock, err := v.dir.LockShared(ctx, sealedLock)
+	if err != nil {
+		return timedOut(err)
+	}
+	defer unlock()
 	return write(sealedFile(name), b)
 }
 
@@ -129,7 +136,7 @@ func (v *Vault) bad(name string, b []byte, why string, remove bool) error {
 	d := &damaged{filepath.Join(v.dir.Path(), sealedFile(name)), why}
 	v.warn(d.Error())
 	if remove {
-		v.dir.RemoveSame(sealedFile(name), b)
+		v.discardSame(name, b)
 	}
 	return ErrNotFound
 }
@@ -140,7 +147,7 @@ func (v *Vault) unopened(name string, b []byte, why string, shortLived bool) err
 	if v.tellLost() || !shortLived {
 		return v.bad(name, b, why, shortLived)
 	}
-	v.dir.RemoveSame(sealedFile(name), b)
+	v.discardSame(name, b)
 	return ErrNotFound
 }
 
@@ -153,6 +160,27 @@ func (v *Vault) tellLost() bool {
 	v.keyLost = true
 	return !told
 }
+
+// discardSame removes the sealed file unless another process has put a better
+// one there meanwhile: of many processes that find it damaged, the slow ones
+// must not remove what the fast one got.
+func (v *Vault) discardSame(name string, b []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	unlock, err := v.lock(ctx, sealedLock)
+	if err != nil {
+		return // the writer replaces the file, or the next reader comes here again
+	}
+	defer unlock()
+	now, err := v.dir.ReadFile(sealedFile(name), maxSealed+1024)
+	if u := new(state.Unusable); errors.As(err, &u) || err == nil && bytes.Equal(now, b) {
+		_ = v.discard(name)
+	}
+}
+
+// sealedLock is held together by who writes sealed files, and alone by who removes a
+// damaged one.
+const sealedLock = "sealed files"
 
 // copyOfKey returns the data key when it is at hand without asking the store.
 func (v *Vault) copyOfKey() secret.Text {

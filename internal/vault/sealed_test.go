@@ -137,13 +137,27 @@ func TestSealedIsBoundToItsName(t *testing.T) {
 	}
 }
 
-// So that it is reported once.
-func TestDamageIsRemoved(t *testing.T) {
+// A slow reader of a damaged file must not remove what a fast one has put in
+// its place since.
+func TestDamageIsRemovedOnlyWhileItIsThere(t *testing.T) {
 	v, _, _ := newMemoryVault(t)
 	mustSeal(t, v, "n", "new")
+	v.discardSame("n", []byte("the damaged content"))
+	wantSealed(t, v, "n", "new")
+
+	unlock, err := v.dir.LockShared(context.Background(), sealedLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSeal(t, v, "other", "a second writer") // waits for nobody
 	if err := os.WriteFile(v.file("n"), []byte("torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	wantMiss(t, v, "n") // while a writer is at it
+	if _, err := os.Lstat(v.file("n")); err != nil {
+		t.Errorf("removed while a writer had its turn: %v", err)
+	}
+	unlock()
 	wantMiss(t, v, "n")
 	if _, err := os.Lstat(v.file("n")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("not removed: %v", err)
@@ -293,7 +307,7 @@ func TestBigItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.seal(key, itemFile("a"), []byte(big), v.dir.WriteFile); err != nil {
+	if err := v.seal(ctx, key, itemFile("a"), []byte(big), v.dir.WriteFile); err != nil {
 		t.Fatal(err)
 	}
 	if get() != "small" {

@@ -151,7 +151,7 @@ func (v *Vault) setInFile(ctx context.Context, name string, value secret.Text) e
 	if err != nil {
 		return err
 	}
-	if err := v.seal(key, itemFile(name), []byte(value.Reveal()), v.dir.WriteFile); err != nil {
+	if err := v.seal(ctx, key, itemFile(name), []byte(value.Reveal()), v.dir.WriteFile); err != nil {
 		return err
 	}
 	return v.store.set(ctx, name, inFile)
@@ -186,10 +186,14 @@ func (v *Vault) lock(ctx context.Context, what string) (func(), error) { return 
 
 func lock(ctx context.Context, d *state.Dir, what string) (func(), error) {
 	unlock, err := d.Lock(ctx, what)
+	return unlock, timedOut(err)
+}
+
+func timedOut(err error) error {
 	if b := new(state.Busy); errors.As(err, &b) {
-		return nil, fmt.Errorf("%w: %w", ErrTimeout, err)
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
 	}
-	return unlock, err
+	return err
 }
 
 func (v *Vault) warn(text string) {
