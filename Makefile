@@ -23,9 +23,9 @@ test: ## every test that needs nothing but Go
 	cd testdata/interop && go test ./zitadel
 
 # A process under the detector sleeps a second when it ends, and scripts run a
-# thousand of them.
+# thousand of them. `make test` vets, so this does not.
 race: ## the same under the race detector
-	GORACE=atexit_sleep_ms=0 go test -race ./...
+	GORACE=atexit_sleep_ms=0 go test -race -vet off ./...
 
 # golangci-lint has staticcheck in it. Its second run finds what nothing but tests use.
 # Vetting for another system compiles the standard library for it, which goes faster
