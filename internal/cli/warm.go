@@ -50,7 +50,9 @@ func warm(ctx context.Context, a *app, names []string, ask token.Ask) error {
 	}
 	// It is over in half a second, and a hundred handshakes leave more behind than is
 	// in use: without this a tenth of the time goes into collecting it.
-	debug.SetGCPercent(400)
+	if a.env.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	ctx, cancel := context.WithTimeout(a.insisting(ctx), manyTime)
 	defer cancel()
 	errs := make([]error, len(sources))
