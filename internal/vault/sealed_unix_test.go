@@ -58,3 +58,17 @@ func TestNewKeyFileThroughLink(t *testing.T) {
 		t.Errorf("NewKeyFile through a link = %v, want fs.ErrExist", err)
 	}
 }
+
+// The items of a folder have the same names by way of a link, also before it is there.
+func TestItemsByWayOfALink(t *testing.T) {
+	home := t.TempDir()
+	if err := os.Symlink(home, filepath.Join(home, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".", "later", "much/later"} {
+		straight, by := &keychain{folder: filepath.Join(home, name)}, &keychain{folder: filepath.Join(home, "link", name)}
+		if straight.item("a") != by.item("a") {
+			t.Errorf("%s: %q, and by way of a link %q", name, straight.item("a"), by.item("a"))
+		}
+	}
+}
