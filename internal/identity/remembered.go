@@ -52,7 +52,7 @@ func (r *remembered[T]) get(ctx context.Context, ask func() (T, error)) (T, erro
 type latest[T any] struct {
 	mu    sync.Mutex
 	what  string
-	until time.Time
+	since time.Time
 	r     *remembered[T]
 }
 
@@ -61,8 +61,8 @@ const aMoment = 3 * time.Second
 func (l *latest[T]) of(what string, now time.Time) *remembered[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.r == nil || l.what != what || !now.Before(l.until) || now.Before(l.until.Add(-aMoment)) {
-		l.what, l.until, l.r = what, now.Add(aMoment), &remembered[T]{}
+	if age := now.Sub(l.since); l.r == nil || l.what != what || age < 0 || age >= aMoment {
+		l.what, l.since, l.r = what, now, &remembered[T]{}
 	}
 	return l.r
 }

@@ -91,21 +91,18 @@ func Real(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
 	return resolve(path)
 }
 
-// resolve is filepath.EvalSymlinks for a path whose end is not there: it will have
-// the same name when it is.
+// resolve is filepath.EvalSymlinks, also for a path whose end is not there: it will
+// have the same name when it is.
 func resolve(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
 	dir := filepath.Dir(path)
 	if dir == path {
 		return path
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		return filepath.Join(real, filepath.Base(path))
 	}
 	return filepath.Join(resolve(dir), filepath.Base(path))
 }

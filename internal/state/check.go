@@ -51,8 +51,8 @@ func checkAt(b []byte) int {
 	if at < 0 {
 		return -1
 	}
-	at += len(checkMember)
-	at += len(b[at:]) - len(bytes.TrimPrefix(b[at:], []byte(" "))) + len(`"`)
+	digits := bytes.TrimPrefix(b[at+len(checkMember):], []byte(" "))
+	at = len(b) - len(digits) + len(`"`)
 	if len(b) < at+len(noCheck) {
 		return -1
 	}

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpauth/mcpauth/internal/ownfile"
@@ -40,8 +41,8 @@ type Dir struct {
 	solo    solo
 	warned  sync.Once
 	memo    memo
-	judged  sync.Map // folders with locks that are our own, by path
-	swept   sync.Map // folders in which nothing is left of the dead, by path
+	judged  atomic.Bool // the folder of the locks is our own
+	swept   sync.Map    // folders in which nothing is left of the dead, by path
 }
 
 // Open names the folder and touches nothing: it is made, with mode 0700, by the
@@ -79,12 +80,10 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	} else if why := distrust(fi, os.Geteuid()); why != "" {
 		return nil, &Unusable{folder, why}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		if why := unopenable(path, err); why != "" {
 			return nil, &Unusable{path, why}
 		}
-	}
-	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	fi, err := f.Stat()
@@ -113,6 +112,9 @@ const notPlain = "it is not a plain file"
 // unopenable says what is wrong with a file that could not be opened, and "" for
 // trouble that has other reasons, such as too many open files.
 func unopenable(path string, err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
 	fi, bad := os.Lstat(path)
 	switch {
 	case bad != nil: // the folder is in the way

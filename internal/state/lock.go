@@ -47,7 +47,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 	if err := ctx.Err(); err != nil {
 		return nil, ended(name, err)
 	}
-	l, ok, err := d.tryLock(name, alone)
+	l, ok, err := d.tryLock(name, (*flock.Flock).TryLock)
 	if ownfile.Lockless(err) {
 		return d.solo.lock(ctx, name)
 	}
@@ -63,7 +63,7 @@ func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) 
 // TryLock is Lock for callers who do something else when they would have to wait.
 // Any trouble counts as that.
 func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
-	l, ok, err := d.tryLock(name, alone)
+	l, ok, err := d.tryLock(name, (*flock.Flock).TryLock)
 	if ownfile.Lockless(err) {
 		return d.solo.tryLock(name)
 	}
@@ -76,15 +76,11 @@ func (d *Dir) TryLock(name string) (unlock func(), ok bool) {
 // LockShared is Lock for callers who may hold the lock together, but not beside one
 // who has it from Lock.
 func (d *Dir) LockShared(ctx context.Context, name string) (unlock func(), err error) {
-	if l, ok, err := d.tryLock(name, together); err == nil && ok {
+	if l, ok, err := d.tryLock(name, (*flock.Flock).TryRLock); err == nil && ok {
 		return sync.OnceFunc(func() { l.Unlock() }), nil
 	}
 	return d.Lock(ctx, name)
 }
-
-// alone and together are how a lock is taken.
-func alone(l *flock.Flock) (bool, error)    { return l.TryLock() }
-func together(l *flock.Flock) (bool, error) { return l.TryRLock() }
 
 func (d *Dir) tryLock(name string, take func(*flock.Flock) (bool, error)) (l *flock.Flock, ok bool, err error) {
 	folder := filepath.Join(d.path, "locks")
@@ -108,7 +104,7 @@ func (d *Dir) tryLock(name string, take func(*flock.Flock) (bool, error)) (l *fl
 // judge refuses locks in a folder of somebody else's, who could hold them for ever. It
 // looks at it once.
 func (d *Dir) judge(folder string) error {
-	if _, done := d.judged.Load(folder); done {
+	if d.judged.Load() {
 		return nil
 	}
 	fi, err := os.Stat(folder)
@@ -118,7 +114,7 @@ func (d *Dir) judge(folder string) error {
 	if why := distrust(fi, os.Geteuid()); why != "" && why != wideMode { // which the next write narrows
 		return &Unusable{folder, why}
 	}
-	d.judged.Store(folder, true)
+	d.judged.Store(true)
 	return nil
 }
 

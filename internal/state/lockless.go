@@ -19,10 +19,7 @@ import (
 // tryElsewhere takes the lock on a disk of this computer. The error is why, about the
 // folder's own file system, where no such lock is to be had.
 func (d *Dir) tryElsewhere(name string, take func(*flock.Flock) (bool, error), why error) (*flock.Flock, bool, error) {
-	path := d.path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // the lock is the same for who comes by a link
-	}
+	path := ownfile.Real(d.path) // the lock is the same for who comes by a link
 	folder, err := elsewhere(localDisk)
 	var l *flock.Flock
 	ok := false

@@ -76,11 +76,10 @@ func (o Options) withDefaults() Options {
 
 // Net is the program's one network. It is safe for concurrent use.
 type Net struct {
-	opt   Options
-	roots *roots
-	table table
-
+	opt       Options
+	roots     *roots
 	protocols *http.Protocols
+	table     table
 	pools     [reaches]*http.Transport
 
 	streams [reaches]*http.Transport // of Streaming
